@@ -1,0 +1,47 @@
+# Two commands for everybody: `make demo` and `make test`. The others are for those who work on it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+# The sources that an installation copies or links; a change there installs again.
+SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models -type f -not -name '*.pyc')
+
+.PHONY: demo test test-all lint types readme clean
+
+demo: $(RUNTIME)  ## install the runtime alone and classify the demo clip
+	$(BIN)/edge-genre classify "$$($(BIN)/python -m edge_genre.demo)" --windows
+
+test: $(DEV)  ## run the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(DEV)  ## run the tests that take minutes, too
+	$(BIN)/python -m pytest
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+readme: $(DEV)  ## write the generated parts of README.md again
+	$(BIN)/python -m tests.readme
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# With the developers' installation in place the runtime is there already.
+$(RUNTIME): $(BIN)/python $(SOURCES)
+	test -e $(DEV) || $(BIN)/python -m pip install --quiet .
+	touch $@
+
+# A strict editable install links file by file, so that type checkers and editors follow it.
+$(DEV): $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=strict
+	touch $@

@@ -1,0 +1,1 @@
+"""Measurements of edge-genre that anyone can run again."""

@@ -1,0 +1,1 @@
+"""Where samples come from: files, the microphone, raw PCM; and their resampling."""

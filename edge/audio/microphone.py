@@ -1,0 +1,170 @@
+"""The microphone, through PortAudio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+from edge_genre.audio.ring import Ring
+from edge_genre.audio.source import mono
+from edge_genre.errors import DeviceError
+from numpy.typing import NDArray
+
+RING_SECONDS = 10.0
+# A device that gives nothing for so long has gone.
+TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Device:
+    """An input device, as PortAudio describes it."""
+
+    index: int
+    name: str
+    host: str  # ALSA, Core Audio, ...
+    channels: int
+    rate: int  # Hz, its native one
+    default: bool
+
+
+def devices() -> list[Device]:
+    """List the input devices.
+
+    Raises
+    ------
+    DeviceError
+        PortAudio is not installed.
+    """
+    sounddevice = _sounddevice()
+    hosts = sounddevice.query_hostapis()
+    default = sounddevice.default.device[0]
+    return [
+        Device(
+            index=index,
+            name=found["name"],
+            host=hosts[found["hostapi"]]["name"],
+            channels=found["max_input_channels"],
+            rate=round(found["default_samplerate"]),
+            default=index == default,
+        )
+        for index, found in enumerate(sounddevice.query_devices())
+        if found["max_input_channels"] > 0
+    ]
+
+
+def find_device(wanted: str | int | None = None) -> Device:
+    """Find an input device by index, by a part of its name, or the default one.
+
+    Raises
+    ------
+    DeviceError
+        There is none, or the name fits several; the message lists them.
+    """
+    found = devices()
+    if not found:
+        raise DeviceError("no microphone found: plug one in, and see `edge-genre devices`")
+    if wanted is None or wanted == "":
+        return next((device for device in found if device.default), found[0])
+    text = str(wanted)
+    if text.isdigit():
+        fits = [device for device in found if device.index == int(text)]
+    else:
+        fits = [device for device in found if device.name == text]
+        fits = fits or [device for device in found if text.lower() in device.name.lower()]
+    if len(fits) == 1:
+        return fits[0]
+    what = f"fits {len(fits)} devices" if fits else "is no input device"
+    names = ", ".join(f"{device.index}: {device.name}" for device in fits or found)
+    raise DeviceError(f"device {text!r} {what}; there are {names}")
+
+
+class Microphone:
+    """An input device at its native rate. Use it as a context manager.
+
+    PortAudio's thread copies into a bounded ring and does nothing else; what does not fit, and what
+    PortAudio itself lost, is counted.
+
+    Parameters
+    ----------
+    device : index, part of a name, or None for the default
+
+    Raises
+    ------
+    DeviceError
+        PortAudio or the device is missing, or the device does not open.
+    """
+
+    def __init__(self, device: str | int | None = None) -> None:
+        sounddevice = _sounddevice()
+        self.device = find_device(device)
+        self.rate = self.device.rate
+        self._ring = Ring(round(RING_SECONDS * self.rate))
+        self._overflows = 0
+        try:
+            self._stream = sounddevice.InputStream(
+                device=self.device.index,
+                channels=min(2, self.device.channels),
+                samplerate=self.rate,
+                dtype="float32",
+                callback=self._receive,
+            )
+            self._stream.start()
+        except sounddevice.PortAudioError as error:
+            raise DeviceError(f"{self.device.name}: does not open ({error})") from None
+
+    @property
+    def dropped(self) -> int:
+        """Samples lost so far because nobody took them in time."""
+        return self._ring.dropped
+
+    @property
+    def overflows(self) -> int:
+        """Times that PortAudio itself lost samples; it does not say how many."""
+        return self._overflows
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield samples as they come, for ever.
+
+        Raises
+        ------
+        DeviceError
+            The device gives nothing more.
+        """
+        while True:
+            block = self._ring.read(TIMEOUT_SECONDS)
+            if not len(block):
+                raise DeviceError(
+                    f"{self.device.name}: no sound for {TIMEOUT_SECONDS:g} s; was it unplugged?"
+                )
+            yield block
+
+    def _receive(self, data: NDArray[np.float32], frames: int, time: Any, status: Any) -> None:
+        if status.input_overflow:
+            self._overflows += 1
+        self._ring.write(mono(data))
+
+    def __enter__(self) -> Microphone:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stream.close(ignore_errors=True)
+
+
+def _sounddevice() -> ModuleType:
+    try:
+        import sounddevice
+    except OSError:
+        raise DeviceError(
+            "PortAudio is not installed: sudo apt install libportaudio2 (Debian, Raspberry Pi OS), "
+            "brew install portaudio (macOS)"
+        ) from None
+    module: ModuleType = sounddevice
+    return module

@@ -1,0 +1,291 @@
+"""Audio in, genres out: the one object that most programs need."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from edge_genre import self_test
+from edge_genre.audio.file import AudioFile
+from edge_genre.audio.microphone import Microphone
+from edge_genre.audio.resample import Resampler
+from edge_genre.audio.source import Source
+from edge_genre.engines import Engine
+from edge_genre.errors import AudioError, ModelError, SelfTestError
+from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.library import find_model
+from edge_genre.model_file import ModelFile, ModelInfo, read
+from edge_genre.results import (
+    SILENCE,
+    SILENCE_DBFS,
+    SongResult,
+    WindowResult,
+    level_dbfs,
+    vote,
+)
+from numpy.typing import ArrayLike, NDArray
+
+
+class Classifier:
+    """A model with its front end and its engine, ready to run.
+
+    Make one with `load`. It is for one thread at a time.
+    """
+
+    def __init__(
+        self, model: ModelFile, info: ModelInfo, *, threads: int = 1, check: bool = True
+    ) -> None:
+        self.model = model
+        self.info = info
+        self.spec = info.front_end
+        self.labels = info.labels
+        self.engine = Engine(model, shape=self.spec.shape, output=info.output, threads=threads)
+        self._front_end = FrontEnd(self.spec)
+        classes = self.engine.n_classes
+        if classes is not None and classes != len(self.labels):
+            raise ModelError(
+                f"{model.path}: the model has {classes} outputs, but {len(self.labels)} labels"
+            )
+        if check:
+            self.self_test()
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        front_end: FrontEndSpec | str | None = None,
+        labels: Sequence[str] | None = None,
+        output: str = "probabilities",
+        threads: int = 1,
+        check: bool = True,
+    ) -> Classifier:
+        """Load a model and let it prove itself.
+
+        Parameters
+        ----------
+        model : a path, a bundled name (see ``edge-genre models``), or None for the default
+        front_end, labels, output : for a file that says nothing of itself: a spec or the name of a
+            preset, the classes in the order of the outputs, and what the outputs are
+        threads : for the engine
+        check : run the file's self-test
+
+        Raises
+        ------
+        ModelError
+            The file cannot be used; see `edge_genre.model_file.read`. Or it needs ``front_end`` and
+            ``labels``, or has its own and they are given all the same.
+        SelfTestError
+            It loads, but answers otherwise than when it was made.
+        EngineError
+            No engine for it is installed.
+        """
+        file = read(find_model(model))
+        info = file.info
+        if info is None:
+            if front_end is None or labels is None:
+                raise ModelError(
+                    f"{file.path}: says nothing of its front end and labels: "
+                    "give both (--frontend and --labels), or convert the model again"
+                )
+            spec = FrontEndSpec.preset(front_end) if isinstance(front_end, str) else front_end
+            info = ModelInfo(front_end=spec, labels=tuple(labels), output=output)
+        elif front_end is not None or labels is not None:
+            raise ModelError(
+                f"{file.path}: has its own front end and labels: leave --frontend and --labels out"
+            )
+        return cls(file, info, threads=threads, check=check)
+
+    def probabilities(self, samples: ArrayLike) -> NDArray[np.float32]:
+        """Classify one window.
+
+        Parameters
+        ----------
+        samples : float [shape=(spec.window_samples,)], mono at ``spec.sample_rate``, full scale 1
+
+        Returns
+        -------
+        float32 [shape=(n_classes,)], in the order of ``labels``
+
+        Raises
+        ------
+        AudioError
+            A wrong number of samples, or NaN or infinity among them.
+        """
+        return self.run(self._front_end(samples))
+
+    def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Classify features [shape=spec.shape] that were computed before."""
+        result = self.engine.run(features)
+        if len(result) != len(self.labels):
+            raise ModelError(
+                f"{self.model.path}: the model has {len(result)} outputs, "
+                f"but {len(self.labels)} labels"
+            )
+        return result
+
+    def self_test(self) -> float | None:
+        """Classify the self-test's signal and compare.
+
+        Returns
+        -------
+        The largest difference of a probability, or None for a file without a self-test
+
+        Raises
+        ------
+        SelfTestError
+            It is larger than the file's own tolerance.
+        """
+        test = self.info.self_test
+        if test is None:
+            return None
+        answer = self.probabilities(
+            self_test.signal(
+                test.seed, n_samples=self.spec.window_samples, rate=self.spec.sample_rate
+            )
+        )
+        deviation = test.deviation(answer)
+        if deviation > test.tolerance:
+            raise SelfTestError(
+                f"{self.model.path}: self-test failed with {self.engine.name}: a probability is "
+                f"off by {deviation:.3g}, {test.tolerance:.3g} allowed: install another version of "
+                "the engine, or convert the model again"
+            )
+        return deviation
+
+    def stream(
+        self, source: Source, *, hop: float | None = None, silence_dbfs: float = SILENCE_DBFS
+    ) -> Iterator[WindowResult]:
+        """Classify rolling windows of a source, each as soon as its last sample is there.
+
+        Parameters
+        ----------
+        source : audio at any rate
+        hop : seconds from one window to the next; one window where it is left out. A multiple of
+            the spec's ``hop_length`` (see `round_hop`) costs least
+        silence_dbfs : windows below this level are silence
+
+        Raises
+        ------
+        AudioError
+            NaN or infinity in the audio, or the source's own errors.
+        """
+        spec = self.spec
+        samples = spec.window_samples if hop is None else max(1, round(hop * spec.sample_rate))
+        front_end = FrontEnd(spec, hop=samples)
+        resampler = Resampler(source.rate, spec.sample_rate)
+        clock = time.perf_counter
+        dropped, spent = 0, 0.0
+
+        def result(begin: float, features: NDArray[np.float32], zeros: int = 0) -> WindowResult:
+            nonlocal dropped, spent
+            heard = front_end.samples[: spec.window_samples - zeros]
+            level = level_dbfs(heard)
+            front_end_ms = (spent + clock() - begin) * 1e3
+            begin = clock()
+            loud = level >= silence_dbfs
+            row = self.run(features) if loud else None
+            inference_ms = (clock() - begin) * 1e3
+            lost, dropped, spent = source.dropped - dropped, source.dropped, 0.0
+            return WindowResult(
+                start=front_end.start / spec.sample_rate,
+                end=(front_end.start + len(heard)) / spec.sample_rate,
+                label=SILENCE if row is None else self.labels[int(row.argmax())],
+                probabilities=None
+                if row is None
+                else dict(zip(self.labels, row.tolist(), strict=True)),
+                level_dbfs=level,
+                front_end_ms=front_end_ms,
+                inference_ms=inference_ms if loud else 0.0,
+                dropped_samples=lost,
+                padded_seconds=zeros / spec.sample_rate,
+            )
+
+        for block in source.blocks():
+            begin = clock()
+            front_end.accept(resampler.process(block))
+            spent += clock() - begin
+            while front_end.ready:
+                begin = clock()
+                yield result(begin, front_end.window())
+        begin = clock()
+        front_end.accept(resampler.flush())
+        while front_end.ready:
+            yield result(begin, front_end.window())
+            begin = clock()
+        last = front_end.last_window()
+        if last is not None:
+            yield result(begin, *last)
+
+    def classify(
+        self,
+        source: Source,
+        *,
+        path: str = "",
+        hop: float | None = None,
+        vote_by: str = "mean",
+        silence_dbfs: float = SILENCE_DBFS,
+    ) -> SongResult:
+        """Classify a source to its end; see `stream` and `edge_genre.results.vote`."""
+        windows = list(self.stream(source, hop=hop, silence_dbfs=silence_dbfs))
+        return vote(path, windows, vote_by)
+
+    def classify_file(
+        self,
+        path: str | Path,
+        *,
+        hop: float | None = None,
+        vote_by: str = "mean",
+        silence_dbfs: float = SILENCE_DBFS,
+    ) -> SongResult:
+        """Classify an audio file.
+
+        A file shorter than a window is padded with zeros, and the result says by how much.
+
+        Raises
+        ------
+        AudioError
+            It is missing, empty, not audio, cut off, or holds NaN or infinity.
+        """
+        try:
+            with AudioFile(path) as source:
+                return self.classify(
+                    source, path=str(path), hop=hop, vote_by=vote_by, silence_dbfs=silence_dbfs
+                )
+        except AudioError as error:
+            raise AudioError(f"{path}: {error}") from None
+
+    def listen(
+        self,
+        device: str | int | None = None,
+        *,
+        hop: float = 1.0,
+        silence_dbfs: float = SILENCE_DBFS,
+    ) -> Iterator[WindowResult]:
+        """Classify rolling windows of the microphone, for ever.
+
+        Parameters
+        ----------
+        device : index, part of a name, or None for the default
+        hop : seconds, rounded to whole frames
+
+        Raises
+        ------
+        DeviceError
+            PortAudio or the device is missing, or the device goes away.
+        """
+        with Microphone(device) as source:
+            yield from self.stream(source, hop=self.round_hop(hop), silence_dbfs=silence_dbfs)
+
+    def round_hop(self, hop: float) -> float:
+        """The nearest number of seconds that is a whole number of frames, one at least.
+
+        Such a hop reuses the frames that two windows share; from a window's length on there are
+        none, and the hop stays as it is.
+        """
+        if self.spec.kind == "waveform" or hop >= self.spec.window_seconds:
+            return hop
+        frame = self.spec.hop_length / self.spec.sample_rate
+        return max(1, round(hop / frame)) * frame

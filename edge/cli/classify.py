@@ -1,0 +1,253 @@
+"""``edge-genre classify``: files and folders."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from edge_genre.cli.options import (
+    describe_options,
+    json_option,
+    model_option,
+    pcm_options,
+    rounded_hop,
+    seconds_option,
+    silence_option,
+    standard_input,
+    top_option,
+)
+from edge_genre.cli.view import bars, print_json, summary
+from edge_genre.errors import AudioError
+from edge_genre.results import SCHEMA
+
+if TYPE_CHECKING:
+    from edge_genre.classifier import Classifier
+    from edge_genre.results import SongResult, WindowResult
+    from rich.console import RenderableType
+    from rich.progress import Progress
+    from rich.table import Table
+
+
+@click.command("classify", no_args_is_help=True)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@seconds_option("--hop", help="From one window to the next.  [default: one window]")
+@click.option(
+    "--vote",
+    "vote_by",
+    type=click.Choice(["mean", "majority"]),
+    default="mean",
+    show_default=True,
+    help="How windows make a song: mean probability, or most windows.",
+)
+@click.option("--windows", is_flag=True, help="Show every window, not only the song.")
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@top_option
+@silence_option
+@model_option
+@describe_options
+@pcm_options
+def command(
+    paths: tuple[str, ...],
+    hop: float | None,
+    vote_by: str,
+    windows: bool,
+    as_json: bool,
+    as_csv: bool,
+    top: int,
+    silence_dbfs: float,
+    model: str | None,
+    load: Callable[[str | None], Classifier],
+    **pcm: Any,
+) -> None:
+    """Classify audio files.
+
+    PATH is a file (WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF; any rate, any length), a folder, whose
+    audio files are found at any depth, or - for raw PCM on the standard input.
+
+    A file that cannot be read is named on the standard error; the others are classified all the
+    same, and the exit code is 1.
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
+    classifier = load(model)
+    classify: dict[str, Any] = {
+        "hop": None if hop is None else rounded_hop(classifier, hop),
+        "vote_by": vote_by,
+        "silence_dbfs": silence_dbfs,
+    }
+    files = list(_files(paths))
+    printer: _Json | _Csv | _Table
+    if as_json:
+        printer = _Json(windows)
+    elif as_csv:
+        printer = _Csv(windows, classifier.labels)
+    else:
+        printer = _Table(windows, top, alone=len(files) == 1)
+    failed = 0
+    progress = _progress(len(files), quiet=sys.stdout.isatty() and (as_json or as_csv))
+    try:
+        with progress:
+            task = progress.add_task("classifying", total=len(files))
+            for path in files:
+                try:
+                    if path == "-":
+                        printer.song(
+                            classifier.classify(standard_input(**pcm), path="-", **classify)
+                        )
+                    else:
+                        printer.song(classifier.classify_file(path, **classify))
+                except AudioError as error:
+                    failed += 1
+                    progress.console.print(f"edge-genre: {error}", highlight=False, markup=False)
+                    printer.problem(path, str(error))
+                progress.advance(task)
+    finally:
+        printer.close()  # after Ctrl-C too: what is done is done
+    if failed:
+        if len(files) > 1:
+            click.echo(f"edge-genre: {failed} of {len(files)} not classified", err=True)
+        click.get_current_context().exit(1)
+
+
+def _files(paths: Iterable[str]) -> Iterator[str]:
+    from edge_genre.audio.file import find_audio
+
+    for path in paths:
+        if path == "-" or not Path(path).is_dir():
+            yield path
+            continue
+        found = find_audio(Path(path))
+        yield from map(str, found)
+        if not found:
+            yield path  # a folder without audio is an error, in its turn
+
+
+def _progress(total: int, *, quiet: bool) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True, soft_wrap=True)
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or total < 2 or not console.is_terminal,
+    )
+
+
+class _Json:
+    """A line a song, as soon as it is done."""
+
+    def __init__(self, windows: bool) -> None:
+        self._windows = windows
+
+    def song(self, song: SongResult) -> None:
+        print_json(song.to_dict(windows=self._windows))
+
+    def problem(self, path: str, message: str) -> None:
+        print_json({"schema": SCHEMA, "path": path, "error": message})
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class _Csv:
+    """A row a song, or a window, with the probability of every genre."""
+
+    def __init__(self, windows: bool, labels: Sequence[str]) -> None:
+        self._windows = windows
+        self._labels = labels
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self._writer.writerow(["path", "start", "end", "label", "probability", *labels])
+
+    def song(self, song: SongResult) -> None:
+        if self._windows:
+            for window in song.windows:
+                self._row(song.path, window.start, window.end, window)
+        else:
+            self._row(song.path, 0.0, song.duration, song)
+        sys.stdout.flush()
+
+    def _row(self, path: str, start: float, end: float, result: SongResult | WindowResult) -> None:
+        values = [(result.probabilities or {}).get(label, 0.0) for label in self._labels]
+        shown = [f"{value:.4f}" for value in (result.probability, *values)]
+        self._writer.writerow([path, f"{start:.3f}", f"{end:.3f}", result.label, *shown])
+
+    def problem(self, path: str, message: str) -> None:
+        """Rows are results only; the standard error names the file."""
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class _Table:
+    """All songs in one table; a song alone with its best genres as bars."""
+
+    def __init__(self, windows: bool, top: int, *, alone: bool) -> None:
+        self._windows = windows
+        self._top = top
+        self._alone = alone
+        self._songs: list[SongResult] = []
+
+    def song(self, song: SongResult) -> None:
+        self._songs.append(song)
+
+    def problem(self, path: str, message: str) -> None:
+        """The table is of results only; the standard error names the file."""
+
+    def close(self) -> None:
+        from rich.console import Console, Group
+        from rich.table import Table
+        from rich.text import Text
+
+        if not self._songs:
+            return
+        table = Table()
+        table.add_column("file", overflow="fold")
+        for column in ("length", "windows"):
+            table.add_column(column, justify="right")
+        table.add_column("genre", style="bold green")
+        table.add_column(f"top {self._top}", no_wrap=True)
+        for song in self._songs:
+            length = f"{song.duration:.1f} s"
+            if song.padded_seconds:
+                length += f" (padded by {song.padded_seconds:.1f} s)"
+            table.add_row(
+                Text(song.path),
+                length,
+                str(len(song.windows)),
+                song.label,
+                summary(song.probabilities, self._top),
+            )
+        parts: list[RenderableType] = [table]
+        if self._alone:
+            parts.append(bars(self._songs[0].probabilities, self._top))
+        if self._windows:
+            parts.extend(self._window_table(song) for song in self._songs)
+        Console().print(Group(*parts))
+
+    def _window_table(self, song: SongResult) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=Text(song.path), title_justify="left")
+        for column in ("from", "to", "level"):
+            table.add_column(column, justify="right")
+        table.add_column("genre", style="bold green")
+        table.add_column(f"top {self._top}", no_wrap=True)
+        for window in song.windows:
+            table.add_row(
+                f"{window.start:.1f} s",
+                f"{window.end:.1f} s",
+                f"{window.level_dbfs:.1f} dBFS",
+                window.label,
+                summary(window.probabilities, self._top),
+            )
+        return table

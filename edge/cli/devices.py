@@ -1,0 +1,39 @@
+"""``edge-genre devices``: the microphones."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+from edge_genre.cli.options import json_option
+from edge_genre.cli.view import print_json
+from edge_genre.errors import DeviceError
+
+
+@click.command("devices")
+@json_option
+def command(as_json: bool) -> None:
+    """List the input devices; * marks the default one."""
+    from edge_genre.audio.microphone import devices
+
+    found = devices()
+    if not found:
+        raise DeviceError("no microphone found: plug one in, and check that the system lists it")
+    if as_json:
+        for device in found:
+            print_json(dataclasses.asdict(device))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "index", "name", "driver", "channels", "rate")
+    for device in found:
+        table.add_row(
+            "*" if device.default else "",
+            str(device.index),
+            device.name,
+            device.host,
+            str(device.channels),
+            f"{device.rate} Hz",
+        )
+    Console().print(table)

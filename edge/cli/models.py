@@ -1,0 +1,58 @@
+"""``edge-genre models``: what is bundled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from edge_genre.cli.options import json_option
+from edge_genre.cli.view import print_json
+
+if TYPE_CHECKING:
+    from edge_genre.model_file import ModelInfo
+
+
+@click.command("models")
+@json_option
+def command(as_json: bool) -> None:
+    """List the bundled models; * marks the default one."""
+    from edge_genre.library import bundled_models, find_model
+    from edge_genre.model_file import read
+
+    default = find_model()
+    files = [read(path) for path in bundled_models()]
+    if as_json:
+        for file in files:
+            assert file.info is not None
+            values = {"file": file.path.name, "default": file.path == default, "bytes": file.size}
+            values |= {"labels": list(file.info.labels)}
+            print_json(values | file.info.to_dict())
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "", "file", "size", "weights", "window", "genres", "tracks right", caption=_CAPTION
+    )
+    for file in files:
+        assert file.info is not None
+        table.add_row(
+            "*" if file.path == default else "",
+            file.path.name,
+            f"{file.size / 1000:.0f} kB",
+            file.info.quantization,
+            f"{file.info.front_end.window_seconds:g} s",
+            ", ".join(file.info.labels),
+            _accuracy(file.info),
+        )
+    Console().print(table)
+
+
+_CAPTION = "Tracks right: validation tracks by artists that are not in the training data."
+
+
+def _accuracy(info: ModelInfo) -> str:
+    for figure in info.accuracy:
+        if figure["unit"] == "track":
+            return f"{figure['correct'] / figure['n']:.1%} of {figure['n']}"
+    return ""

@@ -1,0 +1,176 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from edge_genre.errors import AudioError, ModelError, SpecError
+
+if TYPE_CHECKING:
+    from edge_genre.audio.pcm import PcmStream
+    from edge_genre.classifier import Classifier
+    from edge_genre.frontend import FrontEndSpec
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
+silence_option = click.option(
+    "--silence",
+    "silence_dbfs",
+    type=float,
+    default=-60.0,
+    show_default=True,
+    metavar="DBFS",
+    help="A window whose level is below this is silence, not a genre.",
+)
+top_option = click.option(
+    "--top", type=click.IntRange(1), default=3, show_default=True, help="Genres to show."
+)
+
+
+def _positive(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise click.BadParameter(f"{value:g} is not a positive number of seconds.")
+    return value
+
+
+def seconds_option(name: str, **attributes: Any) -> Callable[[_Command], _Command]:
+    """An option that takes a positive number of seconds."""
+    return click.option(name, type=float, callback=_positive, metavar="SECONDS", **attributes)
+
+
+def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for how to load a model; the command gets ``load(model)``."""
+
+    @click.option(
+        "--frontend",
+        metavar="SPEC",
+        help="Front end of a model file that does not say: a preset or a JSON file.",
+    )
+    @click.option(
+        "--labels",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Labels of a model file that does not say: a text file, one a line.",
+    )
+    @click.option(
+        "--outputs",
+        type=click.Choice(["probabilities", "logits", "log_probabilities"]),
+        default="probabilities",
+        show_default=True,
+        help="What such a model's outputs are.",
+    )
+    @click.option(
+        "--threads",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Threads for inference.",
+    )
+    @functools.wraps(command)
+    def wrapper(
+        frontend: str | None, labels: Path | None, outputs: str, threads: int, **arguments: Any
+    ) -> Any:
+        def load(model: str | None) -> Classifier:
+            from edge_genre.classifier import Classifier
+
+            return Classifier.load(
+                model,
+                front_end=None if frontend is None else read_spec(frontend),
+                labels=None if labels is None else _read_labels(labels),
+                output=outputs,
+                threads=threads,
+            )
+
+        return command(load=load, **arguments)
+
+    return wrapper
+
+
+model_option = click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    help="A TFLite or ONNX file, or a bundled name (see `edge-genre models`).  "
+    "[env var: EDGE_GENRE_MODEL; default: songnet-gtzan]",
+)
+
+
+def pcm_options(command: _Command) -> _Command:
+    """Options that describe raw PCM on the standard input."""
+    for option in (
+        click.option(
+            "--format",
+            "sample_format",
+            type=click.Choice(["s16le", "s32le", "f32le"]),
+            default="s16le",
+            show_default=True,
+            help="Sample format of raw PCM on the standard input.",
+        ),
+        click.option(
+            "--channels",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Its channels, interleaved.",
+        ),
+        click.option(
+            "--rate",
+            type=click.IntRange(1),
+            default=22_050,
+            show_default=True,
+            metavar="HZ",
+            help="Its sample rate.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def read_spec(text: str) -> FrontEndSpec:
+    """A front-end spec from a preset's name or a JSON file."""
+    from edge_genre.frontend import FrontEndSpec
+
+    if not text.endswith(".json"):
+        return FrontEndSpec.preset(text)
+    try:
+        return FrontEndSpec.from_dict(json.loads(Path(text).read_text()))
+    except OSError as error:
+        raise SpecError(f"{text}: cannot be read ({error.strerror})") from None
+    except SpecError as error:
+        raise SpecError(f"{text}: {error}") from None
+    except ValueError as error:
+        raise SpecError(f"{text}: is not JSON ({error})") from None
+
+
+def _read_labels(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: is not a text file") from None
+
+
+def rounded_hop(classifier: Classifier, hop: float) -> float:
+    """The hop that is used, in seconds, after saying so where it is not the one asked for."""
+    rounded = classifier.round_hop(hop)
+    if abs(rounded - hop) > 5e-4:
+        frames = round(rounded * classifier.spec.sample_rate / classifier.spec.hop_length)
+        click.echo(f"hop: {rounded:.3f} s, {frames} whole frames (asked: {hop:g} s)", err=True)
+    return rounded
+
+
+def standard_input(*, rate: int, channels: int, sample_format: str) -> PcmStream:
+    """Raw PCM on the standard input, which must not be a terminal."""
+    from edge_genre.audio.pcm import PcmStream
+
+    if sys.stdin.isatty():
+        raise AudioError("-: expected raw PCM on the standard input, found a terminal")
+    return PcmStream(sys.stdin.buffer, rate=rate, channels=channels, sample_format=sample_format)

@@ -1,0 +1,55 @@
+"""How results look on a terminal, and how JSON is printed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_BAR = 24
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """Print one line of JSON, at once."""
+    click.echo(json.dumps(values, ensure_ascii=False, allow_nan=False))
+
+
+def ranking(probabilities: dict[str, float] | None, top: int) -> list[tuple[str, float]]:
+    """The most probable genres, best first."""
+    ranked = sorted((probabilities or {}).items(), key=lambda item: -item[1])
+    return ranked[:top]
+
+
+def summary(probabilities: dict[str, float] | None, top: int) -> str:
+    """The most probable genres in one line."""
+    return "  ".join(f"{label} {value:.0%}" for label, value in ranking(probabilities, top))
+
+
+def bars(probabilities: dict[str, float] | None, top: int) -> Table:
+    """The most probable genres as bars."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right")
+    table.add_column(min_width=_BAR)
+    table.add_column(justify="right", min_width=4)
+    for index, (label, value) in enumerate(ranking(probabilities, top)):
+        style = "bold green" if index == 0 else "dim"
+        table.add_row(f"[{style}]{label}", f"[{style}]{'━' * round(value * _BAR)}", f"{value:.0%}")
+    return table
+
+
+def facts(rows: dict[str, str]) -> Table:
+    """Names and values in two columns."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table

@@ -1,0 +1,121 @@
+"""Inference engines behind one protocol, chosen by the model file's kind."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from edge_genre.errors import EngineError, ModelError
+from edge_genre.model_file import ModelFile
+from numpy.typing import NDArray
+
+
+class Runtime(Protocol):
+    """One model in one engine: tensors in, tensors out, in the shapes and types of the file."""
+
+    name: str
+    input_shape: tuple[int | None, ...]  # None: any size
+    n_classes: int | None
+
+    def infer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run one batch-of-one input of ``input_shape``; quantization is handled inside."""
+
+
+class Engine:
+    """Features in, probabilities out.
+
+    Parameters
+    ----------
+    model : the file to run
+    shape : shape of one window's features
+    output : what the model's outputs are, as in `edge_genre.model_file.ModelInfo`
+    threads : for the engine's own operators
+
+    Raises
+    ------
+    ModelError
+        The model does not load, or takes features of another shape.
+    EngineError
+        No engine for this kind of model is installed.
+    """
+
+    def __init__(
+        self, model: ModelFile, *, shape: tuple[int, ...], output: str, threads: int = 1
+    ) -> None:
+        if threads < 1:
+            raise EngineError(f"threads is {threads}, expected 1 or more")
+        self._runtime = _load(model, threads)
+        self.name = self._runtime.name
+        self.threads = threads
+        self.n_classes = self._runtime.n_classes
+        self.input_shape = _input_shape(self._runtime.input_shape, shape, model)
+        self._to_probabilities = _OUTPUTS[output]
+
+    def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Classify one window.
+
+        Parameters
+        ----------
+        features : float32 [shape=spec.shape]
+
+        Returns
+        -------
+        float32 [shape=(n_classes,)], which sum to 1
+
+        Raises
+        ------
+        EngineError
+            The engine failed, or its result is not finite.
+        """
+        result = self._to_probabilities(self._runtime.infer(features.reshape(self.input_shape)))
+        if not np.isfinite(result).all():
+            raise EngineError(f"{self.name} returned NaN or infinity: {result.tolist()}")
+        return result
+
+
+def _load(model: ModelFile, threads: int) -> Runtime:
+    if model.kind == "tflite":
+        from edge_genre.engines.litert import LiteRT
+
+        return LiteRT(model.content, threads, str(model.path))
+    from edge_genre.engines.onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime(model.content, threads, str(model.path))
+
+
+def _input_shape(
+    model_shape: tuple[int | None, ...], features: tuple[int, ...], model: ModelFile
+) -> tuple[int, ...]:
+    """The features' shape with the model's own axes of length 1 (batch, channel)."""
+    axes = [1 if index == 0 and size is None else size for index, size in enumerate(model_shape)]
+    longer = [size for size in axes if size != 1]
+    sizes = [size for size in features if size != 1]
+    if len(longer) == len(sizes) and all(
+        size is None or size == found for size, found in zip(longer, sizes, strict=True)
+    ):
+        left = iter(sizes)
+        return tuple(1 if size == 1 else next(left) for size in axes)
+    wanted = " x ".join("any" if size is None else str(size) for size in model_shape)
+    given = " x ".join(map(str, features))
+    raise ModelError(
+        f"{model.path}: the model takes {wanted}, but its front end gives {given}: "
+        "the front-end spec is not the one it was trained with"
+    )
+
+
+def _probabilities(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Quantized outputs add up to 1 only roughly.
+    total = float(outputs.sum())
+    return np.asarray(outputs / total if total else outputs, np.float32)
+
+
+def _softmax(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    return _probabilities(np.exp(outputs - outputs.max()))
+
+
+# The softmax of log-probabilities is the probabilities.
+_OUTPUTS = {
+    "probabilities": _probabilities,
+    "logits": _softmax,
+    "log_probabilities": _softmax,
+}

@@ -1,0 +1,116 @@
+"""TFLite files, run by LiteRT or by one of its forerunners."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from edge_genre.errors import EngineError, ModelError
+from numpy.typing import NDArray
+
+# Best first: the maintained one, the old one (32-bit Arm), the one that drags TensorFlow in.
+_INTERPRETERS = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+    ("tensorflow.lite", "tensorflow"),
+)
+
+
+class LiteRT:
+    """One TFLite model with its tensors allocated."""
+
+    def __init__(self, content: bytes, threads: int, path: str) -> None:
+        interpreter_class, self.name = _interpreter()
+        try:
+            with _quiet():
+                self._interpreter = interpreter_class(model_content=content, num_threads=threads)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{path}: {self.name} cannot load it ({_line(error)})") from None
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(
+                f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each"
+            )
+        self._input, self._output = inputs[0], outputs[0]
+        self.input_shape: tuple[int | None, ...] = tuple(int(n) for n in self._input["shape"])
+        self.n_classes: int | None = int(np.prod(self._output["shape"]))
+
+    def infer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run one input; quantize it and dequantize the output where the file asks for it."""
+        try:
+            self._interpreter.set_tensor(self._input["index"], _quantize(features, self._input))
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(f"{self.name} failed: {_line(error)}") from None
+        output = self._interpreter.get_tensor(self._output["index"])
+        return _dequantize(output, self._output).reshape(-1)
+
+
+def _interpreter() -> tuple[Any, str]:
+    failures = []
+    for module, package in _INTERPRETERS:
+        try:
+            found = importlib.import_module(module).Interpreter
+        except ImportError as error:
+            failures.append(f"{package}: {_line(error)}")
+            continue
+        return found, f"{package} {_version(package)}"
+    raise EngineError(
+        f"no engine for TFLite files: pip install ai-edge-litert ({'; '.join(failures)})"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a build of one's own, or a nightly
+        return "of unknown version"
+
+
+def _quantize(features: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:
+    dtype = np.dtype(detail["dtype"])
+    if dtype.kind == "f":
+        return features.astype(dtype, copy=False)
+    scale, zero_point = detail["quantization"]
+    limits = np.iinfo(dtype)
+    quantized = np.rint(features / np.float32(scale)) + zero_point
+    return np.asarray(np.clip(quantized, limits.min, limits.max), dtype)
+
+
+def _dequantize(output: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
+    if output.dtype.kind == "f":
+        return output.astype(np.float32, copy=False)
+    scale, zero_point = detail["quantization"]
+    return np.asarray((output.astype(np.float32) - zero_point) * scale, np.float32)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the engine's C++ notes ("Created XNNPACK delegate") off the terminal.
+
+    No setting of the engine does; its errors arrive as exceptions in any case.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # a service without a standard error
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

@@ -1,0 +1,45 @@
+"""The errors that users can meet.
+
+Every message is one line and says what was found, what was expected and what to do. The command
+line prints it without a traceback and exits with the class's ``exit_code``.
+"""
+
+
+class EdgeGenreError(Exception):
+    """Base of every error that edge-genre raises on purpose."""
+
+    exit_code = 1
+
+
+class SpecError(EdgeGenreError, ValueError):
+    """A front-end specification has an unknown key or an impossible value."""
+
+
+class ModelError(EdgeGenreError):
+    """A model file cannot be used: missing, damaged, of another kind, or inconsistent."""
+
+
+class SelfTestError(ModelError):
+    """A model loads, but does not give the probabilities that it was saved with."""
+
+
+class EngineError(EdgeGenreError):
+    """No inference engine for this kind of model is installed, or it failed."""
+
+
+class AudioError(EdgeGenreError):
+    """Audio cannot be used: missing, empty, not audio, damaged, or with NaN or infinity in it."""
+
+
+class DeviceError(EdgeGenreError):
+    """No microphone, an unknown one, or PortAudio is not installed."""
+
+
+class ConversionError(EdgeGenreError):
+    """A model cannot be converted to the format asked for."""
+
+
+class GateError(EdgeGenreError):
+    """A parity, accuracy or benchmark gate failed."""
+
+    exit_code = 3

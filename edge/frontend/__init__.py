@@ -1,0 +1,269 @@
+"""From samples to features: the fixed-size NumPy front end."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from edge_genre.errors import AudioError
+from edge_genre.frontend.log_mel import LogMel
+from edge_genre.frontend.spec import PRESETS, FrontEndSpec
+from edge_genre.frontend.spectrum import PowerSpectrum
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["PRESETS", "FrontEnd", "FrontEndSpec", "check_finite"]
+
+
+class Kind(Protocol):
+    """What tells one kind of features from another.
+
+    A frame's row depends on that frame alone, so that a stream can keep it; everything that
+    depends on the whole window (reference, floor, normalisation) happens in `finish`.
+    """
+
+    columns: int
+
+    def analyse(self, power: NDArray[np.float32], rows: NDArray[np.float32]) -> None:
+        """Turn power spectra (frames, bins) into rows (frames, columns)."""
+
+    def finish(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn one window's rows (n_frames, columns) into a new array of features."""
+
+
+class FrontEnd:
+    """Features of one window, batch or streaming, from a `FrontEndSpec`.
+
+    Batch: ``features = front_end(samples)``. Streaming: ``accept`` samples in blocks of any size,
+    and while ``ready``, take ``window()``; windows are ``hop`` samples apart. A stream gives the
+    same features as the batch call on the same samples. A hop that is a multiple of the spec's
+    ``hop_length`` reuses the frames that two windows share.
+
+    One object serves one stream or many batch calls, in one thread: its buffers are made once.
+
+    Parameters
+    ----------
+    spec : what to compute
+    hop : samples from one window to the next, when streaming; one window where it is left out
+
+    Raises
+    ------
+    ValueError
+        ``hop`` is not positive.
+    """
+
+    def __init__(self, spec: FrontEndSpec, *, hop: int | None = None) -> None:
+        if hop is not None and hop < 1:
+            raise ValueError(f"hop is {hop} samples, expected 1 or more")
+        self.spec = spec
+        self.hop = spec.window_samples if hop is None else hop
+        self._kind: Kind | None = None
+        if spec.kind == "waveform":
+            self._samples = np.zeros(spec.window_samples, np.float32)
+        else:
+            self._kind = LogMel(spec)
+            self._spectrum = PowerSpectrum(spec)
+            self._samples = self._spectrum.samples
+            self._rows = np.empty((spec.n_frames, self._kind.columns), np.float32)
+        self._queue = _SampleQueue(spec.window_samples + self.hop)
+        self.reset()
+
+    def __call__(self, samples: ArrayLike) -> NDArray[np.float32]:
+        """Features of one window.
+
+        Parameters
+        ----------
+        samples : float [shape=(spec.window_samples,)], mono, full scale 1
+
+        Returns
+        -------
+        float32 [shape=spec.shape]
+
+        Raises
+        ------
+        AudioError
+            A wrong number of samples, or NaN or infinity among them.
+        """
+        window = np.asarray(samples, np.float32)
+        if window.shape != self._samples.shape:
+            raise AudioError(
+                f"a window has shape {window.shape}, expected {self._samples.shape} "
+                f"({self.spec.window_seconds:g} s of mono at {self.spec.sample_rate} Hz)"
+            )
+        check_finite(window)
+        self.reset()
+        self._samples[:] = window
+        return self._features()
+
+    def reset(self) -> None:
+        """Forget the stream: the next sample accepted is its first."""
+        self._queue.clear()
+        self._accepted = 0
+        self._end = 0  # samples consumed by windows so far
+        self._windows = 0
+
+    def accept(self, samples: ArrayLike) -> None:
+        """Take the stream's next samples, any number of them.
+
+        Parameters
+        ----------
+        samples : float [shape=(n,)], mono at the spec's sample rate, full scale 1
+
+        Raises
+        ------
+        AudioError
+            NaN or infinity; the message gives the sample's position in the stream.
+        """
+        block = np.asarray(samples, np.float32)
+        check_finite(block, offset=self._accepted, rate=self.spec.sample_rate)
+        self._accepted += len(block)
+        self._queue.push(block)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a window is complete."""
+        return len(self._queue) >= self._wanted
+
+    @property
+    def start(self) -> int:
+        """Position in the stream of the first sample of the window given last."""
+        return self._end - len(self._samples)
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """The samples of the window given last: a read-only view, valid until the next one."""
+        view = self._samples[:]
+        view.flags.writeable = False
+        return view
+
+    def window(self) -> NDArray[np.float32]:
+        """Features of the next window of the stream.
+
+        Returns
+        -------
+        float32 [shape=spec.shape], a new array
+
+        Raises
+        ------
+        RuntimeError
+            No window is complete: ask `ready` first.
+        """
+        if not self.ready:
+            raise RuntimeError("no window is complete: accept more samples first")
+        return self._advance(self._wanted)
+
+    def last_window(self) -> tuple[NDArray[np.float32], int] | None:
+        """Features of what is left when a stream ends.
+
+        A stream shorter than a window is padded with zeros at its end. Else, what is left is
+        covered by one more window that ends with the stream's last sample; less than half a hop is
+        left alone.
+
+        Returns
+        -------
+        The features and the number of zeros appended, or None where nothing is worth a window.
+        """
+        left = len(self._queue)
+        if not self._windows and left:
+            zeros = len(self._samples) - left
+            self._queue.push(np.zeros(zeros, np.float32))
+            return self._advance(len(self._samples)), zeros
+        left -= max(0, self.hop - len(self._samples))  # what a long hop skips
+        if left <= 0 or 2 * left < min(self.hop, len(self._samples)):
+            return None
+        return self._advance(len(self._queue)), 0
+
+    @property
+    def _wanted(self) -> int:
+        return self.hop if self._windows else len(self._samples)
+
+    def _advance(self, count: int) -> NDArray[np.float32]:
+        """Move the window on by ``count`` samples of the queue."""
+        size = len(self._samples)
+        if count < size:
+            self._samples[:-count] = self._samples[count:]
+        skipped = max(0, count - size)
+        self._queue.skip(skipped)
+        self._queue.pop(self._samples[size - (count - skipped) :])
+        reuse = count if self._windows else 0
+        self._end += count
+        self._windows += 1
+        return self._features(reuse)
+
+    def _features(self, advanced: int = 0) -> NDArray[np.float32]:
+        """Features of ``_samples``, given how far they moved since the last call (0: unknown)."""
+        if self._kind is None:
+            return self._samples.copy()
+        spectrum, rows = self._spectrum, self._rows
+        spectrum.pad()
+        frames, rest = divmod(advanced, self.spec.hop_length)
+        kept = range(0)
+        if advanced and not rest and frames < len(spectrum.interior):
+            # A frame that was whole and still is: its row only moves.
+            # (In one dimension NumPy moves overlapping memory without a temporary copy.)
+            flat, moved = rows.reshape(-1), frames * rows.shape[1]
+            flat[:-moved] = flat[moved:]
+            kept = range(spectrum.interior.start, spectrum.interior.stop - frames)
+        for start, stop in ((0, kept.start), (kept.stop, len(rows))) if kept else ((0, len(rows)),):
+            for first in range(start, stop, spectrum.block_frames):
+                last = min(first + spectrum.block_frames, stop)
+                self._kind.analyse(spectrum.power(first, last), rows[first:last])
+        return self._kind.finish(rows)
+
+
+def check_finite(samples: NDArray[np.float32], *, offset: int = 0, rate: int = 0) -> None:
+    """Refuse NaN and infinity.
+
+    Parameters
+    ----------
+    samples : float32 [shape=(n,)]
+    offset : position in the stream of the first sample, for the message
+    rate : samples a second, for the message; 0 to leave the time out
+
+    Raises
+    ------
+    AudioError
+        With the position of the first such sample.
+    """
+    # The sum is finite unless a sample is not, or the sum overflows: look closer only then.
+    if math.isfinite(float(np.add.reduce(samples, axis=None))):
+        return
+    bad = np.flatnonzero(~np.isfinite(samples))
+    if len(bad):
+        index = int(bad[0])
+        where = f"sample {offset + index}"
+        if rate:
+            where += f" ({(offset + index) / rate:.3f} s)"
+        raise AudioError(f"{where} is {samples[index]}: audio must hold finite numbers only")
+
+
+class _SampleQueue:
+    """First in, first out, in one array that grows only when a backlog does."""
+
+    def __init__(self, capacity: int) -> None:
+        self._buffer = np.empty(capacity, np.float32)
+        self.clear()
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def clear(self) -> None:
+        self._start = self._stop = 0
+
+    def push(self, samples: NDArray[np.float32]) -> None:
+        wanted = len(self) + len(samples)
+        if self._stop + len(samples) > len(self._buffer):
+            held = self._buffer[self._start : self._stop]
+            if wanted > len(self._buffer):
+                self._buffer = np.empty(2 * wanted, np.float32)
+            self._buffer[: len(held)] = held
+            self._start, self._stop = 0, len(held)
+        self._buffer[self._stop : self._stop + len(samples)] = samples
+        self._stop += len(samples)
+
+    def skip(self, count: int) -> None:
+        self._start += count
+
+    def pop(self, out: NDArray[np.float32]) -> None:
+        out[:] = self._buffer[self._start : self._start + len(out)]
+        self._start += len(out)

@@ -1,0 +1,238 @@
+"""One file that describes itself: a model with its front end, labels, card and self-test.
+
+The description is two texts in the file's container (see `edge_genre.container`): ``labels.txt``,
+a label a line, and ``edge_genre.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_genre.container import INFO, LABELS, join, kind_of, split
+from edge_genre.errors import ModelError, SpecError
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.self_test import SelfTest
+
+FORMAT_VERSION = 1
+OUTPUTS = ("probabilities", "logits", "log_probabilities")
+
+# Values that JSON holds as they are.
+_PLAIN = ("name", "version", "license", "description", "quantization", "training", "parity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What a model file says of itself.
+
+    Parameters
+    ----------
+    front_end : the features it was trained on
+    labels : its classes, in the order of its outputs
+    output : what its outputs are: ``"probabilities"``, ``"logits"`` or ``"log_probabilities"``
+    name, version, license, description : for people
+    quantization : ``"fp32"``, ``"fp16"``, ``"dynamic"`` or ``"int8"``
+    training : data, split and recipe
+    accuracy : one entry a figure: data, split, unit (window or track), n, correct
+    parity : how far its probabilities are from those of the model it was made from
+    self_test : what it must answer to a known signal
+    """
+
+    front_end: FrontEndSpec
+    labels: tuple[str, ...]
+    output: str = "probabilities"
+    name: str = ""
+    version: str = ""
+    license: str = ""
+    description: str = ""
+    quantization: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    accuracy: tuple[dict[str, Any], ...] = ()
+    parity: dict[str, Any] = field(default_factory=dict)
+    self_test: SelfTest | None = None
+
+    def __post_init__(self) -> None:
+        if self.output not in OUTPUTS:
+            raise ModelError(f"output is {self.output!r}, expected one of {', '.join(OUTPUTS)}")
+        if len(set(self.labels)) != len(self.labels) or not all(self.labels):
+            raise ModelError(f"labels must be distinct and not empty, found {list(self.labels)}")
+        expected = self.self_test and len(self.self_test.probabilities)
+        if expected and expected != len(self.labels):
+            raise ModelError(
+                f"self-test has {expected} probabilities for {len(self.labels)} labels"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the labels, ready for JSON."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "version": self.version,
+            "license": self.license,
+            "description": self.description,
+            "front_end": self.front_end.to_dict(),
+            "front_end_hash": self.front_end.hash,
+            "output": self.output,
+            "quantization": self.quantization,
+            "training": self.training,
+            "accuracy": list(self.accuracy),
+            "parity": self.parity,
+            "self_test": self.self_test and self.self_test.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], labels: Sequence[str]) -> ModelInfo:
+        """Build from JSON values.
+
+        Raises
+        ------
+        ModelError
+            The format is newer, a value is missing or of the wrong type, or the front-end spec
+            does not match its hash.
+        """
+        version = values.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"{INFO} has format version {version!r}, expected {FORMAT_VERSION}: "
+                "update edge-genre, or convert the model again"
+            )
+        try:
+            spec = FrontEndSpec.from_dict(values["front_end"])
+            if spec.hash != values["front_end_hash"]:
+                raise ModelError(
+                    f"front-end spec has hash {spec.hash}, expected {values['front_end_hash']}: "
+                    "it was changed after the model was made"
+                )
+            test = values.get("self_test")
+            return cls(
+                front_end=spec,
+                labels=tuple(labels),
+                output=values["output"],
+                self_test=test
+                and SelfTest(int(test["seed"]), tuple(test["probabilities"]), test["tolerance"]),
+                accuracy=tuple(values.get("accuracy", ())),
+                **{
+                    key: values[key]
+                    for key in (
+                        "name",
+                        "version",
+                        "license",
+                        "description",
+                        "quantization",
+                        "training",
+                        "parity",
+                    )
+                    if key in values
+                },
+            )
+        except SpecError as error:
+            raise ModelError(str(error)) from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{INFO} is not as expected: {error!r}") from None
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file as it was read: the graph, its kind, and what it says of itself.
+
+    ``info`` is None for a file that edge-genre did not make; ``labels`` may stand there even then.
+    """
+
+    path: Path
+    kind: str  # "tflite" or "onnx"
+    content: bytes  # the graph with what is attached to it: engines take it as it is
+    info: ModelInfo | None
+
+    @property
+    def size(self) -> int:
+        """Bytes, all in all."""
+        return len(self.content)
+
+
+def read(path: str | Path) -> ModelFile:
+    """Read a model file and check that it is whole.
+
+    Raises
+    ------
+    ModelError
+        It is missing, empty, damaged, of another kind, or its texts are inconsistent.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such model file") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        kind = kind_of(content)
+        graph, texts = split(content)
+        info = _parse(texts, graph)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
+    return ModelFile(path, kind, content, info)
+
+
+def attach(model: bytes, info: ModelInfo) -> bytes:
+    """Return a model with its description attached, in place of any that it had.
+
+    Parameters
+    ----------
+    model : the content of a TFLite or ONNX file
+
+    Raises
+    ------
+    ModelError
+        The content is neither.
+    """
+    graph, _ = split(model)
+    values = info.to_dict() | {"graph_sha256": hashlib.sha256(graph).hexdigest()}
+    texts = {
+        LABELS: "".join(f"{label}\n" for label in info.labels),
+        INFO: json.dumps(values, indent=2, ensure_ascii=False) + "\n",
+    }
+    return join(graph, texts)
+
+
+def write(path: str | Path, model: bytes, info: ModelInfo) -> None:
+    """Write a model file with its description, whole or not at all.
+
+    Raises
+    ------
+    ModelError
+        The model is neither TFLite nor ONNX, or the file cannot be written.
+    """
+    path = Path(path)
+    content = attach(model, info)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _parse(texts: dict[str, str], graph: bytes) -> ModelInfo | None:
+    if INFO not in texts:
+        return None
+    try:
+        values = json.loads(texts[INFO])
+    except ValueError as error:
+        raise ModelError(f"{INFO} is not JSON: {error}") from None
+    if not isinstance(values, dict) or LABELS not in texts:
+        raise ModelError(f"expected a JSON object in {INFO} and labels in {LABELS}")
+    if values.get("graph_sha256") != hashlib.sha256(graph).hexdigest():
+        raise ModelError("the model is damaged: its SHA-256 is not the one it was saved with")
+    return ModelInfo.from_dict(values, texts[LABELS].splitlines())

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from edge_genre import self_test
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.microphone import Microphone
@@ -25,7 +27,6 @@ from edge_genre.results import (
     level_dbfs,
     vote,
 )
-from numpy.typing import ArrayLike, NDArray
 
 
 class Classifier:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from edge_genre.errors import AudioError
 from numpy.typing import NDArray
+
+from edge_genre.errors import AudioError
 
 SCHEMA = 1
 SILENCE = "silence"

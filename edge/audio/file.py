@@ -10,16 +10,15 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from edge_genre.audio.source import mono
 from edge_genre.errors import AudioError
-from numpy.typing import NDArray
 
 BLOCK_SECONDS = 1.0
 
 # What libsndfile reads, by the names that people give such files.
-EXTENSIONS = frozenset(
-    "aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd w64 wav wave".split()  # noqa: SIM905
-)
+EXTENSIONS = frozenset("aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd w64 wav wave".split())
 
 
 class AudioFile:

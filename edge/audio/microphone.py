@@ -8,10 +8,11 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from edge_genre.audio.ring import Ring
 from edge_genre.audio.source import mono
 from edge_genre.errors import DeviceError
-from numpy.typing import NDArray
 
 RING_SECONDS = 10.0
 # A device that gives nothing for so long has gone.

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
+
 from edge_genre.audio.source import mono
 from edge_genre.errors import AudioError
-from numpy.typing import NDArray
 
 # NumPy's type of a sample, and the value of full scale.
 FORMATS = {

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import click
+
 from edge_genre.cli import classify, devices, inspect, listen, models
 from edge_genre.errors import EdgeGenreError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from edge_genre.cli.options import (
     describe_options,
     json_option,
@@ -25,11 +26,12 @@ from edge_genre.errors import AudioError
 from edge_genre.results import SCHEMA
 
 if TYPE_CHECKING:
-    from edge_genre.classifier import Classifier
-    from edge_genre.results import SongResult, WindowResult
     from rich.console import RenderableType
     from rich.progress import Progress
     from rich.table import Table
+
+    from edge_genre.classifier import Classifier
+    from edge_genre.results import SongResult, WindowResult
 
 
 @click.command("classify", no_args_is_help=True)

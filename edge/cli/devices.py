@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import click
+
 from edge_genre.cli.options import json_option
 from edge_genre.cli.view import print_json
 from edge_genre.errors import DeviceError

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from edge_genre.cli.options import describe_options, json_option
 from edge_genre.cli.view import facts, print_json
 

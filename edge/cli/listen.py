@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from edge_genre.cli.options import (
     describe_options,
     json_option,
@@ -23,10 +24,11 @@ from edge_genre.cli.view import bars, print_json, summary
 from edge_genre.errors import AudioError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from edge_genre.audio.source import Source
     from edge_genre.classifier import Classifier
     from edge_genre.results import WindowResult
-    from rich.console import RenderableType
 
 
 @click.command("listen")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+
 from edge_genre.cli.options import json_option
 from edge_genre.cli.view import print_json
 

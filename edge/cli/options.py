@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
 from edge_genre.errors import AudioError, ModelError, SpecError
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.model_file import ModelFile
-from numpy.typing import NDArray
 
 
 class Runtime(Protocol):

@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from edge_genre.errors import EngineError, ModelError
 from numpy.typing import NDArray
+
+from edge_genre.errors import EngineError, ModelError
 
 # Best first: the maintained one, the old one (32-bit Arm), the one that drags TensorFlow in.
 _INTERPRETERS = (

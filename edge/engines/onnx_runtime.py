@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from edge_genre.errors import EngineError, ModelError
 from numpy.typing import NDArray
+
+from edge_genre.errors import EngineError, ModelError
 
 
 class OnnxRuntime:

@@ -6,11 +6,12 @@ import math
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from edge_genre.errors import AudioError
 from edge_genre.frontend.log_mel import LogMel
 from edge_genre.frontend.spec import PRESETS, FrontEndSpec
 from edge_genre.frontend.spectrum import PowerSpectrum
-from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["PRESETS", "FrontEnd", "FrontEndSpec", "check_finite"]
 

@@ -7,9 +7,10 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
+
 from edge_genre.frontend.mel import mel_filters
 from edge_genre.frontend.spec import FrontEndSpec
-from numpy.typing import NDArray
 
 # A low mel filter spans a handful of bins and a high one hundreds, so that most of a dense product
 # multiplies zeros. Cutting the bank into groups of bands, each with its own range of bins, skips

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from edge_genre.frontend.spec import FrontEndSpec
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+
+from edge_genre.frontend.spec import FrontEndSpec
 
 # Frames that are transformed together: 32 frames of 2048 are 256 kB of samples and as much of
 # spectrum, which stays in a small core's second-level cache.

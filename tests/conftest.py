@@ -1,0 +1,34 @@
+"""What several tests need, and where it comes from."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+
+
+def _shared(variable: str, folder: str) -> Path:
+    """A folder of real data beside the repository, or the one that the environment names."""
+    path = Path(os.environ.get(variable, _ROOT.parent / "shared" / folder))
+    if not path.is_dir():
+        pytest.skip(f"{variable}: no folder {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The features that the bundled models were trained on."""
+    return _shared("EDGE_GENRE_CORPUS", "corpus")
+
+
+@pytest.fixture(scope="session")
+def clips(corpus: Path) -> Path:
+    """Real music: short clips with an index of genres and splits."""
+    return corpus / "gtzan_clips"
+
+
+@pytest.fixture(scope="session")
+def reference_models() -> Path:
+    """Models that others trained."""
+    return _shared("EDGE_GENRE_REFERENCE_MODELS", "reference_models")

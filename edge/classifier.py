@@ -13,10 +13,10 @@ from edge_genre import self_test
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.microphone import Microphone
 from edge_genre.audio.resample import Resampler
-from edge_genre.audio.source import Source
+from edge_genre.audio.source import Metered, Source
 from edge_genre.engines import Engine
 from edge_genre.errors import AudioError, ModelError, SelfTestError
-from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.frontend import FrontEnd, FrontEndSpec, check_finite
 from edge_genre.library import find_model
 from edge_genre.model_file import ModelFile, ModelInfo, read
 from edge_genre.results import (
@@ -171,7 +171,7 @@ class Classifier:
         Raises
         ------
         AudioError
-            NaN or infinity in the audio, or the source's own errors.
+            NaN or infinity in the audio, no audio at all, or the source's own errors.
         """
         spec = self.spec
         samples = spec.window_samples if hop is None else max(1, round(hop * spec.sample_rate))
@@ -204,8 +204,12 @@ class Classifier:
                 padded_seconds=zeros / spec.sample_rate,
             )
 
+        position = 0
         for block in source.blocks():
             begin = clock()
+            # Here, since resampling would smear it.
+            check_finite(block, offset=position, rate=source.rate)
+            position += len(block)
             front_end.accept(resampler.process(block))
             spent += clock() - begin
             while front_end.ready:
@@ -219,6 +223,8 @@ class Classifier:
         last = front_end.last_window()
         if last is not None:
             yield result(begin, *last)
+        elif not position:
+            raise AudioError("holds no samples")
 
     def classify(
         self,
@@ -230,8 +236,9 @@ class Classifier:
         silence_dbfs: float = SILENCE_DBFS,
     ) -> SongResult:
         """Classify a source to its end; see `stream` and `edge_genre.results.vote`."""
-        windows = list(self.stream(source, hop=hop, silence_dbfs=silence_dbfs))
-        return vote(path, windows, vote_by)
+        metered = Metered(source)
+        windows = list(self.stream(metered, hop=hop, silence_dbfs=silence_dbfs))
+        return vote(windows, vote_by, path=path, duration=metered.seconds)
 
     def classify_file(
         self,

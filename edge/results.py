@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.errors import AudioError
-
 SCHEMA = 1
 SILENCE = "silence"
 SILENCE_DBFS = -60.0  # default gate: below it, features are those of the noise floor
@@ -120,25 +118,26 @@ class SongResult:
         return values
 
 
-def vote(path: str, windows: Sequence[WindowResult], method: str = "mean") -> SongResult:
+def vote(
+    windows: Sequence[WindowResult], method: str = "mean", *, path: str = "", duration: float = 0.0
+) -> SongResult:
     """Make a song's result of its windows'.
 
     Parameters
     ----------
     method : ``"mean"`` of the probabilities, or ``"majority"`` of the labels, where the mean
         decides between genres with equally many
+    path, duration : of the song, for its result
 
     Raises
     ------
-    AudioError
-        There are no windows: the audio is empty.
     ValueError
-        The method is unknown.
+        There are no windows, or the method is unknown.
     """
     if method not in VOTES:
         raise ValueError(f"vote is {method!r}, expected one of {', '.join(VOTES)}")
     if not windows:
-        raise AudioError("holds no samples")
+        raise ValueError("there are no windows to vote")
     heard = [window.probabilities for window in windows if window.probabilities is not None]
     probabilities = None
     label = SILENCE
@@ -153,7 +152,7 @@ def vote(path: str, windows: Sequence[WindowResult], method: str = "mean") -> So
         probabilities = dict(zip(genres, share.tolist(), strict=True))
     return SongResult(
         path=path,
-        duration=windows[-1].end,
+        duration=duration,
         label=label,
         probabilities=probabilities,
         vote=method,

@@ -29,18 +29,19 @@ def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
     return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 
-class Take:
-    """The beginning of a source.
+class Metered:
+    """A source whose samples are counted, and which may end early.
 
     Parameters
     ----------
     source : any source
-    seconds : of it
+    limit : seconds of it to take; all where it is left out
     """
 
-    def __init__(self, source: Source, seconds: float) -> None:
+    def __init__(self, source: Source, limit: float | None = None) -> None:
         self._source = source
-        self._samples = round(seconds * source.rate)
+        self._limit = None if limit is None else round(limit * source.rate)
+        self._samples = 0
         self.rate = source.rate
 
     @property
@@ -48,11 +49,17 @@ class Take:
         """Samples lost so far."""
         return self._source.dropped
 
+    @property
+    def seconds(self) -> float:
+        """How much has come so far."""
+        return self._samples / self.rate
+
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the source's blocks until so many seconds have come."""
-        left = self._samples
+        """Yield the source's blocks, until the limit is reached."""
         for block in self._source.blocks():
-            yield block[:left]
-            left -= len(block)
-            if left <= 0:
+            if self._limit is not None:
+                block = block[: self._limit - self._samples]
+            self._samples += len(block)
+            yield block
+            if self._samples == self._limit:
                 return

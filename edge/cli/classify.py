@@ -101,6 +101,8 @@ def command(
                         printer.song(
                             classifier.classify(standard_input(**pcm), path="-", **classify)
                         )
+                    elif Path(path).is_dir():
+                        raise AudioError(f"{path}: no audio files in this folder")
                     else:
                         printer.song(classifier.classify_file(path, **classify))
                 except AudioError as error:
@@ -126,7 +128,7 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
         found = find_audio(Path(path))
         yield from map(str, found)
         if not found:
-            yield path  # a folder without audio is an error, in its turn
+            yield path  # named as an error, in its turn
 
 
 def _progress(total: int, *, quiet: bool) -> Progress:
@@ -213,21 +215,15 @@ class _Table:
             return
         table = Table()
         table.add_column("file", overflow="fold")
-        for column in ("length", "windows"):
-            table.add_column(column, justify="right")
-        table.add_column("genre", style="bold green")
-        table.add_column(f"top {self._top}", no_wrap=True)
+        table.add_column("length", justify="right", no_wrap=True, min_width=7)
+        table.add_column("windows", justify="right")
+        _add_genre_columns(table)
         for song in self._songs:
-            length = f"{song.duration:.1f} s"
+            name = Text(song.path)
             if song.padded_seconds:
-                length += f" (padded by {song.padded_seconds:.1f} s)"
-            table.add_row(
-                Text(song.path),
-                length,
-                str(len(song.windows)),
-                song.label,
-                summary(song.probabilities, self._top),
-            )
+                name.append(f"\npadded by {song.padded_seconds:.1f} s", style="yellow")
+            length, count = f"{song.duration:.1f} s", str(len(song.windows))
+            table.add_row(name, length, count, *self._genres(song))
         parts: list[RenderableType] = [table]
         if self._alone:
             parts.append(bars(self._songs[0].probabilities, self._top))
@@ -241,15 +237,26 @@ class _Table:
 
         table = Table(title=Text(song.path), title_justify="left")
         for column in ("from", "to", "level"):
-            table.add_column(column, justify="right")
-        table.add_column("genre", style="bold green")
-        table.add_column(f"top {self._top}", no_wrap=True)
+            table.add_column(column, justify="right", no_wrap=True)
+        _add_genre_columns(table)
         for window in song.windows:
             table.add_row(
                 f"{window.start:.1f} s",
                 f"{window.end:.1f} s",
                 f"{window.level_dbfs:.1f} dBFS",
-                window.label,
-                summary(window.probabilities, self._top),
+                *self._genres(window),
             )
         return table
+
+    def _genres(self, result: SongResult | WindowResult) -> tuple[str, str]:
+        """The label, and what comes next."""
+        others = {k: v for k, v in (result.probabilities or {}).items() if k != result.label}
+        if result.probabilities is None:
+            return result.label, ""
+        best = f"{result.label} {result.probability:.0%}"
+        return best, summary(others, self._top - 1)
+
+
+def _add_genre_columns(table: Table) -> None:
+    table.add_column("genre", style="bold green", no_wrap=True)
+    table.add_column("then", no_wrap=True)

@@ -86,9 +86,9 @@ def command(
             err=True,
         )
         if seconds is not None:
-            from edge_genre.audio.source import Take
+            from edge_genre.audio.source import Metered
 
-            source = Take(source, seconds)
+            source = Metered(source, limit=seconds)
         results = classifier.stream(source, hop=hop, silence_dbfs=silence_dbfs)
         if as_json:
             for result in results:

@@ -43,7 +43,7 @@ def command(as_json: bool) -> None:
             f"{file.size / 1000:.0f} kB",
             file.info.quantization,
             f"{file.info.front_end.window_seconds:g} s",
-            ", ".join(file.info.labels),
+            str(len(file.info.labels)),
             _accuracy(file.info),
         )
     Console().print(table)

@@ -18,7 +18,7 @@ from edge_genre.errors import EngineError, ModelError
 _INTERPRETERS = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite", "tensorflow"),
+    ("tensorflow.lite.python.interpreter", "tensorflow"),
 )
 
 

@@ -226,8 +226,8 @@ def check_finite(samples: NDArray[np.float32], *, offset: int = 0, rate: int = 0
     AudioError
         With the position of the first such sample.
     """
-    # The sum is finite unless a sample is not, or the sum overflows: look closer only then.
-    if math.isfinite(float(np.add.reduce(samples, axis=None))):
+    # The energy is finite unless a sample is not, or it overflows: look closer only then.
+    if math.isfinite(float(np.vdot(samples, samples))):
         return
     bad = np.flatnonzero(~np.isfinite(samples))
     if len(bad):

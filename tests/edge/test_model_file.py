@@ -225,7 +225,11 @@ _ARCHIVE = container.join(
         ({"front_end": None}, None, "expected a JSON object"),
         ({"output": "votes"}, None, "'votes'"),
         ({"self_test": {"seed": 1}}, None, "not as expected"),
-        ({"self_test": {"seed": 1, "probabilities": [1.0], "tolerance": 1}}, None, "1 classes"),
+        (
+            {"self_test": {"seed": 1, "probabilities": [1.0], "tolerance": 1}},
+            None,
+            "self-test has 1",
+        ),
         ({}, "a\nb\n", "2 labels"),
         ({}, "a\na\nb\n", "distinct"),
     ],

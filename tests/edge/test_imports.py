@@ -1,0 +1,97 @@
+"""What a device loads, and what the wheel holds."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+HEAVY = (
+    "tensorflow torch librosa scipy matplotlib keras onnx sklearn numba edge_genre.convert".split()
+)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import edge_genre",
+        "import sys; sys.argv = ['edge-genre', '--help']; import edge_genre.cli as c; c.main()",
+        "from edge_genre import Classifier; Classifier.load()",
+        "from edge_genre import Classifier; Classifier.load('songnet-gtzan.onnx')",
+    ],
+)
+def test_nothing_heavy_is_loaded(program: str) -> None:
+    """In a clean interpreter, where all of it is installed and could be."""
+    check = f"""
+import atexit, sys
+def loaded():
+    heavy = [name for name in {HEAVY!r} if name in sys.modules]
+    print('LOADED', heavy)
+atexit.register(loaded)
+{program}
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert "LOADED []" in result.stdout
+
+
+def test_what_is_not_used_is_not_loaded() -> None:
+    """Importing the package loads neither an engine nor an audio library."""
+    names = ["ai_edge_litert", "onnxruntime", "soundfile", "sounddevice", "click", "rich"]
+    check = f"import sys, edge_genre; print([n for n in {names!r} if n in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Names in a wheel built from a copy of the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, source],
+        check=True,
+        capture_output=True,
+    )
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+def test_wheel_holds_one_package(wheel: list[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"edge_genre"}
+
+
+def test_wheel_holds_what_the_runtime_needs(wheel: list[str]) -> None:
+    for name in (
+        "edge_genre/py.typed",
+        "edge_genre/demo/demo.ogg",
+        "edge_genre/models/bundled/songnet-gtzan.tflite",
+        "edge_genre/models/bundled/songnet-gtzan.onnx",
+    ):
+        assert name in wheel
+
+
+def test_wheel_holds_every_module(wheel: list[str]) -> None:
+    folders = {"edge": "", "convert": "convert/", "models": "models/", "benchmarks": "benchmarks/"}
+    for folder, package in folders.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            assert f"edge_genre/{package}{path.relative_to(ROOT / folder)}" in wheel
+    assert not [name for name in wheel if "test" in name and not name.endswith("self_test.py")]

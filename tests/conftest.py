@@ -1,6 +1,8 @@
 """What several tests need, and where it comes from."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,17 @@ def _shared(variable: str, folder: str) -> Path:
     if not path.is_dir():
         pytest.skip(f"{variable}: no folder {path}")
     return path
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print a measured figure where a reader of the test's output sees it."""
+
+    def write(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{line}\n")
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,171 @@
+"""Augmentations of log-mel windows: what may change in a recording without changing its genre.
+
+Pure functions over float32 arrays of dB, (batch, frames, bands), that draw from the generator they
+are handed. With 44 tracks a genre, and few artists among them, they are most of what keeps a
+network from learning the studio instead of the music.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training window may stray.
+
+    Attributes:
+        stretch: tempo change, as a fraction either way.
+        shift: pitch shift in mel bands, either way.
+        equalise_db: gain of the random equaliser in dB, either way.
+        floor_db: highest level of the added noise under the window's maximum, in dB.
+        masks: masks along each axis (SpecAugment).
+        mask_frames: longest mask in frames.
+        mask_bands: widest mask in bands.
+    """
+
+    stretch: float = 0.2
+    shift: float = 3.0
+    equalise_db: float = 6.0
+    floor_db: float = -40.0
+    masks: int = 2
+    mask_frames: int = 6
+    mask_bands: int = 16
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stretch < 1:
+            raise ValueError(f"stretch is {self.stretch}; it must lie in 0..1, 1 excluded")
+        for name in ("shift", "equalise_db", "masks", "mask_frames", "mask_bands"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.floor_db > 0:
+            raise ValueError(f"floor_db is {self.floor_db}; it must not be above 0")
+
+    def windows(
+        self, tracks: np.ndarray, chosen: np.ndarray, n_frames: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Cut one random window from each chosen track and change it in every way.
+
+        Args:
+            tracks: dB (tracks, columns, bands).
+            chosen: indices of tracks, (batch,).
+            n_frames: frames in a window.
+            rng: source of every draw.
+
+        Returns:
+            dB, float32 (batch, n_frames, bands).
+        """
+        x = stretched_crops(tracks, chosen, n_frames, self.stretch, rng)
+        x = shift_pitch(x, self.shift, rng)
+        x = equalise(x, self.equalise_db, rng)
+        x = add_noise_floor(x, self.floor_db, rng)
+        x = mask(x, 1, self.masks, self.mask_frames, rng)
+        return mask(x, 2, self.masks, self.mask_bands, rng)
+
+
+def stretched_crops(
+    tracks: np.ndarray,
+    chosen: np.ndarray,
+    n_frames: int,
+    stretch: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Random crops of tracks (tracks, columns, bands), played up to `stretch` faster or slower.
+
+    Columns are interpolated linearly in dB. Returns (len(chosen), n_frames, bands).
+    """
+    n_columns = tracks.shape[1]
+    if n_columns < n_frames:
+        raise ValueError(f"a track has {n_columns} columns, a window needs {n_frames}")
+    rate = rng.uniform(1 - stretch, 1 + stretch, len(chosen))
+    # The fastest window must still fit into the track.
+    rate = np.minimum(rate, (n_columns - 1) / max(n_frames - 1, 1))
+    start = rng.uniform(0, n_columns - 1 - rate * (n_frames - 1))
+    position = start[:, None] + rate[:, None] * np.arange(n_frames)
+    before = np.clip(position.astype(np.int64), 0, max(n_columns - 2, 0))
+    after = np.minimum(before + 1, n_columns - 1)
+    share = (position - before).astype(np.float32)[..., None]
+    rows = chosen[:, None]
+    return tracks[rows, before] * (1 - share) + tracks[rows, after] * share
+
+
+def shift_pitch(x: np.ndarray, shift: float, rng: np.random.Generator) -> np.ndarray:
+    """Move each window up or down by as much as `shift` bands; the outermost band is repeated.
+
+    A move along the mel axis is a transposition for the ear only roughly, which is enough here.
+    """
+    n_mels = x.shape[2]
+    position = np.arange(n_mels) - rng.uniform(-shift, shift, (len(x), 1))
+    position = np.clip(position, 0, n_mels - 1)
+    below = np.minimum(position.astype(np.int64), max(n_mels - 2, 0))
+    above = np.minimum(below + 1, n_mels - 1)
+    share = (position - below).astype(np.float32)[:, None, :]
+    return (
+        np.take_along_axis(x, below[:, None, :], 2) * (1 - share)
+        + np.take_along_axis(x, above[:, None, :], 2) * share
+    )
+
+
+def equalise(
+    x: np.ndarray, gain_db: float, rng: np.random.Generator, *, knobs: int = 6
+) -> np.ndarray:
+    """Pass each window through its own equaliser: `knobs` gains, joined by straight lines."""
+    gains = rng.uniform(-gain_db, gain_db, (len(x), knobs))
+    position = np.linspace(0, knobs - 1, x.shape[2])
+    below = np.minimum(position.astype(np.int64), knobs - 2)
+    share = position - below
+    curve = gains[:, below] * (1 - share) + gains[:, below + 1] * share
+    return x + curve[:, None, :].astype(np.float32)
+
+
+def add_noise_floor(
+    x: np.ndarray, highest_db: float, rng: np.random.Generator, *, lowest_db: float = -80.0
+) -> np.ndarray:
+    """Add steady noise, as a room or a microphone does, at a random level under the maximum.
+
+    Powers are added: 10 log10(10^(x/10) + 10^(floor/10)).
+    """
+    level = rng.uniform(min(lowest_db, highest_db), highest_db, (len(x), 1, 1))
+    floor = x.max((1, 2), keepdims=True) + level.astype(np.float32)
+    nepers = np.float32(np.log(10) / 10)
+    return np.logaddexp(x * nepers, floor * nepers) / nepers
+
+
+def mask(
+    x: np.ndarray, axis: int, count: int, longest: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Hide `count` stretches of up to `longest` frames (axis 1) or bands (axis 2).
+
+    SpecAugment (Park et al. 2019, arXiv:1904.08779) with the window's mean in the gaps, which
+    normalisation turns into 0.
+    """
+    size = x.shape[axis]
+    length = rng.integers(0, min(longest, size) + 1, (len(x), count))
+    start = rng.integers(0, size - length + 1)
+    index = np.arange(size)
+    hidden = (index >= start[..., None]) & (index < (start + length)[..., None])
+    hidden = np.expand_dims(hidden.any(1), 3 - axis)
+    return np.where(hidden, x.mean((1, 2), keepdims=True), x)
+
+
+def mixup(
+    x: np.ndarray, y: np.ndarray, alpha: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mix each window and its targets with another one of the batch (arXiv:1710.09412).
+
+    The share is drawn from Beta(alpha, alpha) for each window; 0 mixes nothing.
+
+    Args:
+        x: features (batch, frames, bands).
+        y: targets (batch, classes).
+    """
+    if alpha == 0:
+        return x, y
+    share = rng.beta(alpha, alpha, len(x)).astype(np.float32)
+    other = rng.permutation(len(x))
+    return (
+        x * share[:, None, None] + x[other] * (1 - share[:, None, None]),
+        y * share[:, None] + y[other] * (1 - share[:, None]),
+    )

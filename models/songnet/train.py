@@ -1,0 +1,334 @@
+"""Train SongNet on the GTZAN log-mel corpus: one command, two processor cores, minutes.
+
+    python -m edge_genre.models.songnet.train --corpus gtzan_logmel.npz --output runs/songnet
+
+Run it again with the same options to go on from where it was stopped. The output folder receives
+`songnet.keras`, `metrics.json`, `history.json`, `history.png` and a checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edge_genre.models.songnet.architecture import songnet
+from edge_genre.models.songnet.augment import Augmentation, mixup
+from edge_genre.models.songnet.corpus import TRAIN, VALIDATION, Tracks, features
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number that the trained weights depend on, beside the corpus.
+
+    Attributes:
+        seed: of weights, dropout, crops and augmentations.
+        steps: optimizer steps.
+        batch: windows in a step.
+        n_frames: frames in a window.
+        peak_rate: learning rate after the warm-up; from there it follows half a cosine to 0.
+        warmup: steps of linear warm-up, at most a tenth of all.
+        weight_decay: AdamW's, decoupled.
+        smoothing: label smoothing.
+        mix: alpha of mixup's beta distribution.
+        momentum: of the moving average of the weights, which is what gets evaluated and saved.
+        evaluate_every: steps between evaluations and checkpoints.
+        augmentation: how far a window may stray.
+    """
+
+    seed: int = 0
+    steps: int = 2400
+    batch: int = 64
+    n_frames: int = 39
+    peak_rate: float = 3e-3
+    warmup: int = 100
+    weight_decay: float = 0.05
+    smoothing: float = 0.1
+    mix: float = 0.3
+    momentum: float = 0.998
+    evaluate_every: int = 100
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "n_frames", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def training_batch(tracks: Tracks, recipe: Recipe, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The batch of one step: features (batch, n_frames, bands), targets (batch, classes), float32.
+
+    It depends on the seed and the step alone, so a resumed run sees what an unbroken one sees.
+    """
+    rng = np.random.default_rng([recipe.seed, step])
+    # A permutation rather than free draws: no track is left out for long.
+    chosen = np.resize(rng.permutation(len(tracks)), recipe.batch)
+    x = features(recipe.augmentation.windows(tracks.db, chosen, recipe.n_frames, rng))
+    n_classes = len(tracks.genres)
+    y = np.full((recipe.batch, n_classes), recipe.smoothing / n_classes, np.float32)
+    y[np.arange(recipe.batch), tracks.labels[chosen]] += 1 - recipe.smoothing
+    return mixup(x, y, recipe.mix, rng)
+
+
+def training_batches(
+    tracks: Tracks, recipe: Recipe, first: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of steps `first` .. `recipe.steps` - 1, each made while the one before trains."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(training_batch, tracks, recipe, first)
+        for step in range(first, recipe.steps):
+            batch = ahead.result()
+            if step + 1 < recipe.steps:
+                ahead = pool.submit(training_batch, tracks, recipe, step + 1)
+            yield batch
+
+
+class Trainer:
+    """The network, its moving average and the optimizer, and the compiled step that moves them."""
+
+    def __init__(self, recipe: Recipe, n_mels: int, n_classes: int) -> None:
+        keras.utils.set_random_seed(recipe.seed)
+        shape = {"n_frames": recipe.n_frames, "n_mels": n_mels, "n_classes": n_classes}
+        self.model = songnet(**shape)
+        self.average = songnet(**shape)
+        self.average.set_weights(self.model.get_weights())
+        warmup = min(recipe.warmup, recipe.steps // 10)
+        self.optimizer = keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(
+                recipe.peak_rate / 100,
+                max(recipe.steps - warmup, 1),
+                warmup_target=recipe.peak_rate,
+                warmup_steps=warmup,
+            ),
+            weight_decay=recipe.weight_decay,
+        )
+        # Decay pulls on kernels; gains and biases have nothing to lose by being large.
+        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self.optimizer.build(self.model.trainable_variables)
+        self.checkpoint = tf.train.Checkpoint(
+            model=self.model, average=self.average, optimizer=self.optimizer
+        )
+        self.momentum = recipe.momentum
+        self.step = tf.function(self._step, reduce_retracing=True)
+        self.predict = tf.function(lambda x: self.average(x, training=False), reduce_retracing=True)
+
+    def _step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            probabilities = self.model(x, training=True)
+            loss = tf.reduce_mean(keras.losses.categorical_crossentropy(y, probabilities))
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        # Early on the average follows closely: it must not keep the random start for long.
+        steps = tf.cast(self.optimizer.iterations, tf.float32)
+        keep = tf.minimum(self.momentum, (1 + steps) / (10 + steps))
+        for slow, fast in zip(self.average.weights, self.model.weights, strict=True):
+            slow.assign(keep * slow + (1 - keep) * fast)
+        return loss
+
+
+def evaluate(trainer: Trainer, windows: np.ndarray) -> np.ndarray:
+    """Probabilities (tracks, windows, classes) of windows (tracks, windows, n_frames, bands)."""
+    n_tracks, n_windows = windows.shape[:2]
+    flat = windows.reshape(-1, *windows.shape[2:])
+    parts = [trainer.predict(flat[i : i + 256]).numpy() for i in range(0, len(flat), 256)]
+    return np.concatenate(parts).reshape(n_tracks, n_windows, -1)
+
+
+def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Count what is right: single windows, and tracks by the mean probability of their windows.
+
+    Args:
+        probabilities: (tracks, windows, classes).
+        labels: (tracks,).
+    """
+    right = probabilities.argmax(2) == labels[:, None]
+    said = probabilities.mean(1).argmax(1)
+    likelihood = np.take_along_axis(probabilities, labels[:, None, None], 2)
+    return {
+        "windows": right.size,
+        "windows_correct": int(right.sum()),
+        "window_accuracy": round(float(right.mean()), 4),
+        "tracks": len(labels),
+        "tracks_correct": int((said == labels).sum()),
+        "track_accuracy": round(float((said == labels).mean()), 4),
+        "window_loss": round(float(-np.log(np.maximum(likelihood, 1e-7)).mean()), 4),
+    }
+
+
+def genre_table(
+    probabilities: np.ndarray, labels: np.ndarray, genres: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """For each genre: its tracks, how many were recognised, and what its tracks were taken for."""
+    said = probabilities.mean(1).argmax(1)
+    table = {}
+    for label, genre in enumerate(genres):
+        counts = np.bincount(said[labels == label], minlength=len(genres))
+        table[genre] = {
+            "tracks": int(counts.sum()),
+            "correct": int(counts[label]),
+            "taken_for": {genres[i]: int(n) for i, n in enumerate(counts) if n},
+        }
+    return table
+
+
+def plot_history(history: list[dict[str, Any]], path: Path) -> None:
+    """Draw loss and validation accuracy over the steps."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    steps = [row["step"] for row in history]
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    left.plot(steps, [row["train_loss"] for row in history], label="training, mixed and smoothed")
+    left.plot(steps, [row["window_loss"] for row in history], label="validation windows")
+    left.set(xlabel="step", ylabel="cross-entropy")
+    right.plot(steps, [row["window_accuracy"] for row in history], label="validation windows")
+    right.plot(steps, [row["track_accuracy"] for row in history], label="validation tracks")
+    right.set(xlabel="step", ylabel="accuracy", ylim=(0, 1))
+    for axes in (left, right):
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def train(corpus: Path, output: Path, recipe: Recipe, console: Console) -> dict[str, Any]:
+    """Train, or go on training, and return the metrics that were written.
+
+    Raises:
+        ValueError: the folder holds a run of another recipe, or the corpus has no such tracks.
+    """
+    started = time.perf_counter()
+    # The whole corpus stays out of reach: only these two parts are ever read.
+    tracks = Tracks.load(corpus, TRAIN)
+    held_out = Tracks.load(corpus, VALIDATION)
+    windows = held_out.windows(recipe.n_frames)
+
+    output.mkdir(parents=True, exist_ok=True)
+    history_file, model_file = output / "history.json", output / "songnet.keras"
+    plan = json.loads(json.dumps(asdict(recipe)))
+    run: dict[str, Any] = {"recipe": plan, "seconds": 0.0, "history": []}
+    trainer = Trainer(recipe, tracks.db.shape[2], len(tracks.genres))
+    manager = tf.train.CheckpointManager(trainer.checkpoint, output / "checkpoint", max_to_keep=1)
+    if manager.latest_checkpoint and history_file.exists():
+        run = json.loads(history_file.read_text())
+        if run["recipe"] != plan:
+            raise ValueError(
+                f"{output} holds a run of another recipe; choose another output folder or remove it"
+            )
+        trainer.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    first, spent = int(trainer.optimizer.iterations.numpy()), run["seconds"]
+    # Rows after the checkpoint belong to steps that are about to be repeated.
+    history = [row for row in run["history"] if row["step"] <= first]
+
+    console.print(
+        f"{len(tracks)} training tracks, {len(held_out)} validation tracks of {windows.shape[1]} "
+        f"windows, {trainer.model.count_params():,} parameters, steps {first} to {recipe.steps}"
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        bar = progress.add_task("training", total=recipe.steps, completed=first)
+        losses = []
+        batches = training_batches(tracks, recipe, first)
+        for step, (x, y) in enumerate(batches, start=first + 1):
+            losses.append(float(trainer.step(x, y)))
+            progress.advance(bar)
+            if step % recipe.evaluate_every and step != recipe.steps:
+                continue
+            row = {"step": step, "train_loss": round(float(np.mean(losses)), 4)}
+            row |= score(evaluate(trainer, windows), held_out.labels)
+            losses = []
+            if not history or rank(row) > max(map(rank, history)):
+                trainer.average.save(model_file)
+            history.append(row)
+            run |= {"seconds": round(spent + time.perf_counter() - started, 1), "history": history}
+            history_file.write_text(json.dumps(run, indent=1) + "\n")
+            manager.save()
+            progress.console.print(
+                f"step {step}: loss {row['train_loss']:.3f}, "
+                f"windows {row['window_accuracy']:.1%}, tracks {row['track_accuracy']:.1%}"
+            )
+
+    trainer.average = keras.models.load_model(model_file)
+    trainer.predict = tf.function(lambda x: trainer.average(x, training=False))
+    probabilities = evaluate(trainer, windows)
+    metrics = {
+        "data": "GTZAN, fault-filtered split with artists apart (Kereliuk and Sturm)",
+        "chosen": "by windows correct on the validation tracks that the figures are for",
+        "chosen_step": max(history, key=rank)["step"],
+        "validation": score(probabilities, held_out.labels),
+        "validation_at_last_step": history[-1],
+        "genres": genre_table(probabilities, held_out.labels, held_out.genres),
+        "training_tracks": len(tracks),
+        "parameters": trainer.average.count_params(),
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "wall_seconds": run["seconds"],
+        "recipe": plan,
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+    }
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    plot_history(history, output / "history.png")
+    return metrics
+
+
+def rank(row: dict[str, Any]) -> int:
+    """What the saved step is chosen by: windows, being many, are less subject to chance."""
+    return row["windows_correct"]
+
+
+@click.command(help=__doc__.partition("\n\n")[0])
+@click.option(
+    "--corpus",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The corpus: an npz with X, y, name, split and genres.",
+)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the model, its metrics and the checkpoint; a run found there is continued.",
+)
+@click.option("--seed", default=Recipe.seed, show_default=True, help="Seed of everything random.")
+@click.option("--steps", default=Recipe.steps, show_default=True, help="Optimizer steps.")
+@click.option(
+    "--evaluate-every",
+    default=Recipe.evaluate_every,
+    show_default=True,
+    help="Steps between evaluations and checkpoints.",
+)
+def main(corpus: Path, output: Path, seed: int, steps: int, evaluate_every: int) -> None:
+    console = Console(stderr=True)
+    try:
+        recipe = Recipe(seed=seed, steps=steps, evaluate_every=evaluate_every)
+        metrics = train(corpus, output, recipe, console)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    result = metrics["validation"]
+    console.print(
+        f"{result['tracks_correct']} of {result['tracks']} tracks, "
+        f"{result['windows_correct']} of {result['windows']} windows: {output / 'songnet.keras'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

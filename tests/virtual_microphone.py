@@ -1,0 +1,119 @@
+"""A microphone without a sound card: a private PulseAudio whose null sink is what PortAudio hears."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+_ASOUNDRC = """
+pcm.!default { type pulse }
+ctl.!default { type pulse }
+"""
+
+
+def missing() -> list[str]:
+    """Debian packages that are needed and not installed."""
+    needed = {
+        "libportaudio2": ctypes.util.find_library("portaudio"),
+        "pulseaudio": shutil.which("pulseaudio"),
+        "pulseaudio-utils": shutil.which("paplay"),
+        "libasound2-plugins": next(Path("/usr/lib").glob("**/libasound_module_pcm_pulse.so"), None),
+    }
+    return [package for package, found in needed.items() if not found]
+
+
+class VirtualMicrophone:
+    """Use it as a context manager; ``env`` is the environment of a process that shall hear it."""
+
+    def __init__(self, rate: int = 22_050) -> None:
+        self._rate = rate
+
+    def __enter__(self) -> VirtualMicrophone:
+        self._folder = tempfile.TemporaryDirectory(prefix="virtual-microphone-")
+        home = Path(self._folder.name)
+        socket = home / "socket"
+        (home / ".asoundrc").write_text(_ASOUNDRC)
+        self.env = {
+            **os.environ,
+            "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "PULSE_RUNTIME_PATH": str(home),
+            "PULSE_SERVER": f"unix:{socket}",
+        }
+        sink = f"module-null-sink sink_name=vmic rate={self._rate} channels=1"
+        self._log = (home / "log").open("w+")
+        self._daemon = subprocess.Popen(
+            [
+                *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
+                *("--disable-shm=yes", "--realtime=no", "--high-priority=no"),
+                *("-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1", "-L", sink),
+            ],
+            env=self.env,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            self._wait_for(socket)
+            self._pactl("set-default-source", "vmic.monitor")
+            # The monitor's first stream is short of audio: let it be one that nobody needs.
+            self._record(1.0)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._daemon.terminate()
+        try:
+            self._daemon.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._daemon.kill()
+            self._daemon.wait()
+        self._log.close()
+        self._folder.cleanup()
+
+    def play(self, path: Path) -> subprocess.Popen[bytes]:
+        """Start playing a WAV, FLAC or Ogg file into the microphone; wait() for its end."""
+        return subprocess.Popen(["paplay", "--device=vmic", str(path)], env=self.env)
+
+    def _wait_for(self, socket: Path) -> None:
+        deadline = time.monotonic() + 20
+        while not socket.exists():
+            if self._daemon.poll() is not None or time.monotonic() > deadline:
+                self._log.seek(0)
+                raise RuntimeError(f"PulseAudio did not start: {self._log.read()}")
+            time.sleep(0.05)
+
+    def _pactl(self, *arguments: str) -> None:
+        subprocess.run(["pactl", *arguments], env=self.env, check=True, timeout=20)
+
+    def _record(self, seconds: float) -> None:
+        program = (
+            "import sounddevice as s; "
+            f"s.rec(int({seconds} * 22050), samplerate=22050, channels=1, blocking=True)"
+        )
+        subprocess.run([sys.executable, "-c", program], env=self.env, check=True, timeout=60)
+
+
+def no_microphone(folder: Path) -> dict[str, str]:
+    """The environment of a process that finds no audio device at all."""
+    (folder / "asound.conf").write_text("")
+    return {
+        **os.environ,
+        "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
+        "HOME": str(folder),
+        "PULSE_SERVER": "unix:/nonexistent",
+    }

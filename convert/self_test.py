@@ -10,8 +10,8 @@ from edge_genre.container import kind_of
 from edge_genre.model_file import ModelFile, ModelInfo
 from edge_genre.self_test import SelfTest, signal
 
-# What other versions of an engine and other processors may differ by, all the way from the samples:
-# float kernels add up in another order, and integer ones then round to the next step here and there.
+# What other versions of an engine and other processors may differ by, all the way from the
+# samples: float kernels add up in another order, integer ones then round to another step at times.
 TOLERANCE = {"fp32": 1e-3, "fp16": 5e-3, "dynamic": 0.03, "int8": 0.05}
 
 

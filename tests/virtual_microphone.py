@@ -1,4 +1,4 @@
-"""A microphone without a sound card: a private PulseAudio whose null sink is what PortAudio hears."""
+"""A microphone without a sound card: a null sink of a private PulseAudio, as PortAudio hears it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,12 @@ class VirtualMicrophone:
             [
                 *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
                 *("--disable-shm=yes", "--realtime=no", "--high-priority=no"),
-                *("-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1", "-L", sink),
+                *(
+                    "-L",
+                    f"module-native-protocol-unix socket={socket} auth-anonymous=1",
+                    "-L",
+                    sink,
+                ),
             ],
             env=self.env,
             stdout=self._log,
@@ -106,14 +111,3 @@ class VirtualMicrophone:
             f"s.rec(int({seconds} * 22050), samplerate=22050, channels=1, blocking=True)"
         )
         subprocess.run([sys.executable, "-c", program], env=self.env, check=True, timeout=60)
-
-
-def no_microphone(folder: Path) -> dict[str, str]:
-    """The environment of a process that finds no audio device at all."""
-    (folder / "asound.conf").write_text("")
-    return {
-        **os.environ,
-        "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
-        "HOME": str(folder),
-        "PULSE_SERVER": "unix:/nonexistent",
-    }

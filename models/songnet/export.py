@@ -2,8 +2,8 @@
 
     python -m edge_genre.models.songnet.export --run runs/songnet --corpus gtzan_logmel.npz
 
-Each file is run in its real engine over all validation windows and compared with the Keras model; one
-that drifts is not written.
+Each file is run in its real engine over all validation windows and compared with the Keras model;
+one that drifts is not written.
 """
 
 from __future__ import annotations

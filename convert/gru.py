@@ -56,10 +56,11 @@ class UnrolledGRU(keras.layers.Layer):
     all gates and one sigmoid for update and reset gate together. Of the arrangements measured on
     SongNet none was faster, and only a slower one made a smaller int8 file.
 
-    Args:
-        units: size of the state.
-        return_sequences: give all states (batch, steps, units), not only the last (batch, units).
-        **kwargs: of ``keras.layers.Layer``.
+    Parameters
+    ----------
+    units : size of the state.
+    return_sequences : give all states (batch, steps, units), not only the last (batch, units).
+    **kwargs : of ``keras.layers.Layer``.
 
     Input: (batch, steps, features) float32; ``steps`` is fixed. Weights, in Keras's order: kernel
     (features, 3 units), recurrent kernel (units, 3 units), bias (2, 3 units).
@@ -119,8 +120,10 @@ def unroll_short_grus(model: keras.Model, max_steps: int = MAX_UNROLLED_STEPS) -
 
     Same weights, same output up to rounding. Other recurrent layers stay as they are.
 
-    Raises:
-        ConversionError: the model cannot be copied.
+    Raises
+    ------
+    ConversionError
+        the model cannot be copied.
     """
 
     def unrolled(layer: keras.layers.Layer) -> UnrolledGRU | None:

@@ -11,12 +11,15 @@ from edge_genre.errors import ConversionError
 def require_convertible(model: keras.Model) -> None:
     """Refuse a model that the writers cannot carry over faithfully.
 
-    Args:
-        model: built functional or sequential model, one input of fixed shape but for the batch
-            axis, one output.
+    Parameters
+    ----------
+    model : built functional or sequential model, one input of fixed shape but for the batch
+        axis, one output.
 
-    Raises:
-        ConversionError: it is something else, or it masks time steps.
+    Raises
+    ------
+    ConversionError
+        it is something else, or it masks time steps.
     """
     if not getattr(model, "inputs", None):  # subclassed, or a sequential one without its input
         raise ConversionError(
@@ -52,13 +55,16 @@ def copy_model(
 
     The copy shares nothing with the original, so what a writer does to it stays unseen outside.
 
-    Args:
-        model: functional or sequential model.
-        replace: is asked for each layer and returns the one to put in its place, with the same
-            weights in the same order, or None to keep it.
+    Parameters
+    ----------
+    model : functional or sequential model.
+    replace : is asked for each layer and returns the one to put in its place, with the same
+        weights in the same order, or None to keep it.
 
-    Raises:
-        ConversionError: a layer cannot be made again from its configuration.
+    Raises
+    ------
+    ConversionError
+        a layer cannot be made again from its configuration.
     """
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:

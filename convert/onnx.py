@@ -37,17 +37,21 @@ def keras_to_onnx(model: keras.Model, *, quantize: Quantization = "fp32") -> byt
     Its input "features" and its output "output" are float32 with a free batch axis first. Standard
     GRU layers (see ``gru.is_standard``) become GRU operators; other recurrent layers become loops.
 
-    Args:
-        model: built functional or sequential model with one input and one output; it is left
-            as it was.
-        quantize: "fp32"; "dynamic", weights of matrix products and convolutions in 8 bits and
-            their inputs quantized as they come (ONNX Runtime leaves GRU weights as they are).
+    Parameters
+    ----------
+    model : built functional or sequential model with one input and one output; it is left
+        as it was.
+    quantize : "fp32"; "dynamic", weights of matrix products and convolutions in 8 bits and
+        their inputs quantized as they come (ONNX Runtime leaves GRU weights as they are).
 
-    Returns:
-        The file's bytes.
+    Returns
+    -------
+    The file's bytes.
 
-    Raises:
-        ConversionError: the model cannot be converted.
+    Raises
+    ------
+    ConversionError
+        the model cannot be converted.
     """
     if quantize not in get_args(Quantization):
         expected = ", ".join(get_args(Quantization))
@@ -73,10 +77,11 @@ def keras_to_onnx(model: keras.Model, *, quantize: Quantization = "fp32") -> byt
 class _Gap(keras.layers.Layer):
     """Stands where a GRU was while what is around it is converted: ends one part, starts another.
 
-    Attributes:
-        gru: the layer that was there, with its weights.
-        leaving: set before the call, what it gives.
-        entering: set by the call, what it was given.
+    Parameters
+    ----------
+    gru : the layer that was there, with its weights.
+    leaving : set before the call, what it gives.
+    entering : set by the call, what it was given.
     """
 
     def __init__(self, gru: keras.layers.GRU) -> None:

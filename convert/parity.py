@@ -10,11 +10,12 @@ import numpy as np
 class Parity:
     """Agreement of two models over the same windows.
 
-    Attributes:
-        windows: how many were compared.
-        max_difference: largest absolute difference of one probability.
-        mean_difference: mean absolute difference over all probabilities.
-        top1_agreement: share of windows, 0 to 1, to which both give the same first class.
+    Parameters
+    ----------
+    windows : how many were compared.
+    max_difference : largest absolute difference of one probability.
+    mean_difference : mean absolute difference over all probabilities.
+    top1_agreement : share of windows, 0 to 1, to which both give the same first class.
     """
 
     windows: int
@@ -35,12 +36,15 @@ class Parity:
 def compare(reference: np.ndarray, candidate: np.ndarray) -> Parity:
     """Compare the probabilities that two models give to the same windows.
 
-    Args:
-        reference: probabilities of the source model, shape (windows, classes).
-        candidate: those of the converted model, same shape and order.
+    Parameters
+    ----------
+    reference : probabilities of the source model, shape (windows, classes).
+    candidate : those of the converted model, same shape and order.
 
-    Raises:
-        ValueError: the shapes differ, are not two-dimensional or empty, or a value is not finite.
+    Raises
+    ------
+    ValueError
+        the shapes differ, are not two-dimensional or empty, or a value is not finite.
     """
     if reference.shape != candidate.shape or reference.ndim != 2 or reference.size == 0:
         raise ValueError(

@@ -30,21 +30,25 @@ def keras_to_tflite(
     the quantization inside. GRUs of up to 64 steps are unrolled (see ``gru``); longer ones become
     a WHILE loop.
 
-    Args:
-        model: built functional or sequential model with one input and one output; it is left
-            as it was.
-        quantize: "fp32"; "fp16", weights stored in half precision; "dynamic", weights in 8 bits
-            and activations quantized as they come; "int8", weights and activations in 8 bits.
-        calibration: for int8, and only for it: windows as the model sees them on the device,
-            float32 of shape (windows, ...); their range becomes that of the activations. Some
-            hundred of all genres are enough.
+    Parameters
+    ----------
+    model : built functional or sequential model with one input and one output; it is left
+        as it was.
+    quantize : "fp32"; "fp16", weights stored in half precision; "dynamic", weights in 8 bits
+        and activations quantized as they come; "int8", weights and activations in 8 bits.
+    calibration : for int8, and only for it: windows as the model sees them on the device,
+        float32 of shape (windows, ...); their range becomes that of the activations. Some
+        hundred of all genres are enough.
 
-    Returns:
-        The file's bytes.
+    Returns
+    -------
+    The file's bytes.
 
-    Raises:
-        ConversionError: the model, or the combination of model, quantization and calibration,
-            cannot be converted.
+    Raises
+    ------
+    ConversionError
+        the model, or the combination of model, quantization and calibration,
+        cannot be converted.
     """
     require_convertible(model)
     windows = _checked_calibration(model, quantize, calibration)

@@ -65,7 +65,7 @@ def compose(seed: int = SEED) -> NDArray[np.float32]:
             note = ROOTS[chord] + interval
             track.add(bar, step, bass(note, 1.6 * STEP), level=0.34)
         for step in STABS:
-            stab = sum(organ(note + 12, 1.2 * STEP) for note in CHORDS[chord])
+            stab = np.sum([organ(note + 12, 1.2 * STEP) for note in CHORDS[chord]], axis=0)
             track.add(bar, step, stab, level=0.06, pan=-0.5, room=0.2)
         if bar >= 1:
             for voice, note in enumerate(CHORDS[chord]):

@@ -43,8 +43,9 @@ class TemporalAttention(layers.Layer):
     et al. 2015 (arXiv:1409.0473, A.1.2) without a decoder state. No parameter depends on the number
     of steps.
 
-    Args:
-        units: rows of W; the length of b and of v.
+    Parameters
+    ----------
+    units : rows of W; the length of b and of v.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
@@ -85,16 +86,17 @@ def songnet(
     (batch, n_classes) float32 probabilities. Weights fit every `n_frames` and both values of
     `unroll`: rebuild and `set_weights` to move them.
 
-    Args:
-        n_frames: frames in a window, at least 2, or None for any number.
-        n_mels: mel bands, a multiple of 2 ** len(filters).
-        n_classes: genres.
-        filters: channels of the stem and of each convolutional block.
-        width: features per time step after the bands are collapsed.
-        gru_units: units of the GRU, and of the dense layer after the attention.
-        dropout: rate before the GRU and before each dense layer.
-        unroll: write the GRU's steps out instead of looping over them; needs `n_frames`. Full
-            integer quantization needs it.
+    Parameters
+    ----------
+    n_frames : frames in a window, at least 2, or None for any number.
+    n_mels : mel bands, a multiple of 2 ** len(filters).
+    n_classes : genres.
+    filters : channels of the stem and of each convolutional block.
+    width : features per time step after the bands are collapsed.
+    gru_units : units of the GRU, and of the dense layer after the attention.
+    dropout : rate before the GRU and before each dense layer.
+    unroll : write the GRU's steps out instead of looping over them; needs `n_frames`. Full
+        integer quantization needs it.
     """
     if n_mels % 2 ** len(filters):
         raise ValueError(f"n_mels is {n_mels}; it must be a multiple of {2 ** len(filters)}")

@@ -16,14 +16,15 @@ import numpy as np
 class Augmentation:
     """How far a training window may stray.
 
-    Attributes:
-        stretch: tempo change, as a fraction either way.
-        shift: pitch shift in mel bands, either way.
-        equalise_db: gain of the random equaliser in dB, either way.
-        floor_db: highest level of the added noise under the window's maximum, in dB.
-        masks: masks along each axis (SpecAugment).
-        mask_frames: longest mask in frames.
-        mask_bands: widest mask in bands.
+    Parameters
+    ----------
+    stretch : tempo change, as a fraction either way.
+    shift : pitch shift in mel bands, either way.
+    equalise_db : gain of the random equaliser in dB, either way.
+    floor_db : highest level of the added noise under the window's maximum, in dB.
+    masks : masks along each axis (SpecAugment).
+    mask_frames : longest mask in frames.
+    mask_bands : widest mask in bands.
     """
 
     stretch: float = 0.2
@@ -48,14 +49,16 @@ class Augmentation:
     ) -> np.ndarray:
         """Cut one random window from each chosen track and change it in every way.
 
-        Args:
-            tracks: dB (tracks, columns, bands).
-            chosen: indices of tracks, (batch,).
-            n_frames: frames in a window.
-            rng: source of every draw.
+        Parameters
+        ----------
+        tracks : dB (tracks, columns, bands).
+        chosen : indices of tracks, (batch,).
+        n_frames : frames in a window.
+        rng : source of every draw.
 
-        Returns:
-            dB, float32 (batch, n_frames, bands).
+        Returns
+        -------
+        dB, float32 (batch, n_frames, bands).
         """
         x = stretched_crops(tracks, chosen, n_frames, self.stretch, rng)
         x = shift_pitch(x, self.shift, rng)
@@ -157,9 +160,10 @@ def mixup(
 
     The share is drawn from Beta(alpha, alpha) for each window; 0 mixes nothing.
 
-    Args:
-        x: features (batch, frames, bands).
-        y: targets (batch, classes).
+    Parameters
+    ----------
+    x : features (batch, frames, bands).
+    y : targets (batch, classes).
     """
     if alpha == 0:
         return x, y

@@ -20,11 +20,12 @@ TRAIN, VALIDATION = 0, 1
 class Tracks:
     """One part of a corpus.
 
-    Attributes:
-        db: log-mel levels in dB, time first, float32 (tracks, columns, bands).
-        labels: class of each track, int64 (tracks,).
-        names: name of each track, str (tracks,).
-        genres: class names in label order.
+    Parameters
+    ----------
+    db : log-mel levels in dB, time first, float32 (tracks, columns, bands).
+    labels : class of each track, int64 (tracks,).
+    names : name of each track, str (tracks,).
+    genres : class names in label order.
     """
 
     db: np.ndarray

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import click
 import keras
@@ -65,25 +66,29 @@ LIMITS = {"fp32": (1e-4, 1.0), "fp16": (5e-3, 0.995), "dynamic": (1.0, 0.985), "
     show_default=True,
     help="Weights of the ONNX file.",
 )
-def main(run: Path, corpus: Path, output: Path, tflite: str, onnx: str) -> None:
+def main(
+    run: Path,
+    corpus: Path,
+    output: Path,
+    tflite: Literal["fp32", "fp16", "dynamic", "int8"],
+    onnx: Literal["fp32", "dynamic"],
+) -> None:
     """Convert, check, describe and write."""
     model = keras.models.load_model(run / "songnet.keras")
     metrics = json.loads((run / "metrics.json").read_text())
     spec = FrontEndSpec.preset(NAME)
     validation = Tracks.load(corpus, VALIDATION)
     windows = validation.windows(spec.n_frames)
-    calibration = Tracks.load(corpus, TRAIN).windows(spec.n_frames)[::2, 4]
+    calibration = None
+    if tflite == "int8":
+        calibration = Tracks.load(corpus, TRAIN).windows(spec.n_frames)[::2, 4]
     reference = model.predict(windows.reshape(-1, *spec.shape), verbose=0)
 
-    for suffix, quantization in (("tflite", tflite), ("onnx", onnx)):
-        if suffix == "tflite":
-            content = keras_to_tflite(
-                model,
-                quantize=quantization,
-                calibration=calibration if quantization == "int8" else None,
-            )
-        else:
-            content = keras_to_onnx(model, quantize=quantization)
+    made = (
+        ("tflite", tflite, keras_to_tflite(model, quantize=tflite, calibration=calibration)),
+        ("onnx", onnx, keras_to_onnx(model, quantize=onnx)),
+    )
+    for suffix, quantization, content in made:
         path = output / f"{NAME}.{suffix}"
         engine = Engine(
             ModelFile(path, suffix, content, None), shape=spec.shape, output="probabilities"

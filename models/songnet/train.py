@@ -33,19 +33,20 @@ from edge_genre.models.songnet.corpus import TRAIN, VALIDATION, Tracks, features
 class Recipe:
     """Every number that the trained weights depend on, beside the corpus.
 
-    Attributes:
-        seed: of weights, dropout, crops and augmentations.
-        steps: optimizer steps.
-        batch: windows in a step.
-        n_frames: frames in a window.
-        peak_rate: learning rate after the warm-up; from there it follows half a cosine to 0.
-        warmup: steps of linear warm-up, at most a tenth of all.
-        weight_decay: AdamW's, decoupled.
-        smoothing: label smoothing.
-        mix: alpha of mixup's beta distribution.
-        momentum: of the moving average of the weights, which is what gets evaluated and saved.
-        evaluate_every: steps between evaluations and checkpoints.
-        augmentation: how far a window may stray.
+    Parameters
+    ----------
+    seed : of weights, dropout, crops and augmentations.
+    steps : optimizer steps.
+    batch : windows in a step.
+    n_frames : frames in a window.
+    peak_rate : learning rate after the warm-up; from there it follows half a cosine to 0.
+    warmup : steps of linear warm-up, at most a tenth of all.
+    weight_decay : AdamW's, decoupled.
+    smoothing : label smoothing.
+    mix : alpha of mixup's beta distribution.
+    momentum : of the moving average of the weights, which is what gets evaluated and saved.
+    evaluate_every : steps between evaluations and checkpoints.
+    augmentation : how far a window may stray.
     """
 
     seed: int = 0
@@ -100,9 +101,9 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, n_mels: int, n_classes: int) -> None:
         keras.utils.set_random_seed(recipe.seed)
-        shape = {"n_frames": recipe.n_frames, "n_mels": n_mels, "n_classes": n_classes}
-        self.model = songnet(**shape)
-        self.average = songnet(**shape)
+        self.model, self.average = (
+            songnet(n_frames=recipe.n_frames, n_mels=n_mels, n_classes=n_classes) for _ in range(2)
+        )
         self.average.set_weights(self.model.get_weights())
         warmup = min(recipe.warmup, recipe.steps // 10)
         self.optimizer = keras.optimizers.AdamW(
@@ -149,9 +150,10 @@ def evaluate(trainer: Trainer, windows: np.ndarray) -> np.ndarray:
 def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Count what is right: single windows, and tracks by the mean probability of their windows.
 
-    Args:
-        probabilities: (tracks, windows, classes).
-        labels: (tracks,).
+    Parameters
+    ----------
+    probabilities : (tracks, windows, classes).
+    labels : (tracks,).
     """
     right = probabilities.argmax(2) == labels[:, None]
     said = probabilities.mean(1).argmax(1)
@@ -208,8 +210,10 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
 def train(corpus: Path, output: Path, recipe: Recipe, console: Console) -> dict[str, Any]:
     """Train, or go on training, and return the metrics that were written.
 
-    Raises:
-        ValueError: the folder holds a run of another recipe, or the corpus has no such tracks.
+    Raises
+    ------
+    ValueError
+        the folder holds a run of another recipe, or the corpus has no such tracks.
     """
     started = time.perf_counter()
     # The whole corpus stays out of reach: only these two parts are ever read.

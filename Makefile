@@ -11,7 +11,7 @@ SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models 
 .PHONY: demo test test-all lint types readme clean
 
 demo: $(RUNTIME)  ## install the runtime alone and classify the demo clip
-	$(BIN)/edge-genre classify "$$($(BIN)/python -m edge_genre.demo)" --windows
+	$(BIN)/edge-genre classify edge/demo/demo.ogg --windows
 
 test: $(DEV)  ## run the tests
 	$(BIN)/python -m pytest -m "not slow"

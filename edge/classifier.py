@@ -12,11 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from edge_genre import self_test
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.microphone import Microphone
-from edge_genre.audio.resample import Resampler
-from edge_genre.audio.source import Metered, Source
+from edge_genre.audio.source import Metered, Source, naming
 from edge_genre.engines import Engine
-from edge_genre.errors import AudioError, ModelError, SelfTestError
-from edge_genre.frontend import FrontEnd, FrontEndSpec, check_finite
+from edge_genre.errors import ModelError, SelfTestError
+from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.library import find_model
 from edge_genre.model_file import ModelFile, ModelInfo, read
 from edge_genre.results import (
@@ -24,9 +23,9 @@ from edge_genre.results import (
     SILENCE_DBFS,
     SongResult,
     WindowResult,
-    level_dbfs,
     vote,
 )
+from edge_genre.rolling import Window, rolling_windows
 
 
 class Classifier:
@@ -173,58 +172,28 @@ class Classifier:
         AudioError
             NaN or infinity in the audio, no audio at all, or the source's own errors.
         """
-        spec = self.spec
-        samples = spec.window_samples if hop is None else max(1, round(hop * spec.sample_rate))
-        front_end = FrontEnd(spec, hop=samples)
-        resampler = Resampler(source.rate, spec.sample_rate)
-        clock = time.perf_counter
-        dropped, spent = 0, 0.0
+        samples = round((self.spec.window_seconds if hop is None else hop) * self.spec.sample_rate)
+        for window in rolling_windows(source, self.spec, hop=max(1, samples)):
+            yield self._result(window, silence_dbfs)
 
-        def result(begin: float, features: NDArray[np.float32], zeros: int = 0) -> WindowResult:
-            nonlocal dropped, spent
-            heard = front_end.samples[: spec.window_samples - zeros]
-            level = level_dbfs(heard)
-            front_end_ms = (spent + clock() - begin) * 1e3
-            begin = clock()
-            loud = level >= silence_dbfs
-            row = self.run(features) if loud else None
-            inference_ms = (clock() - begin) * 1e3
-            lost, dropped, spent = source.dropped - dropped, source.dropped, 0.0
-            return WindowResult(
-                start=front_end.start / spec.sample_rate,
-                end=(front_end.start + len(heard)) / spec.sample_rate,
-                label=SILENCE if row is None else self.labels[int(row.argmax())],
-                probabilities=None
-                if row is None
-                else dict(zip(self.labels, row.tolist(), strict=True)),
-                level_dbfs=level,
-                front_end_ms=front_end_ms,
-                inference_ms=inference_ms if loud else 0.0,
-                dropped_samples=lost,
-                padded_seconds=zeros / spec.sample_rate,
-            )
-
-        position = 0
-        for block in source.blocks():
-            begin = clock()
-            # Here, since resampling would smear it.
-            check_finite(block, offset=position, rate=source.rate)
-            position += len(block)
-            front_end.accept(resampler.process(block))
-            spent += clock() - begin
-            while front_end.ready:
-                begin = clock()
-                yield result(begin, front_end.window())
-        begin = clock()
-        front_end.accept(resampler.flush())
-        while front_end.ready:
-            yield result(begin, front_end.window())
-            begin = clock()
-        last = front_end.last_window()
-        if last is not None:
-            yield result(begin, *last)
-        elif not position:
-            raise AudioError("holds no samples")
+    def _result(self, window: Window, silence_dbfs: float) -> WindowResult:
+        label, probabilities = SILENCE, None
+        begin = time.perf_counter()
+        if window.level_dbfs >= silence_dbfs:
+            row = self.run(window.features)
+            label = self.labels[int(row.argmax())]
+            probabilities = dict(zip(self.labels, row.tolist(), strict=True))
+        return WindowResult(
+            start=window.start,
+            end=window.end,
+            label=label,
+            probabilities=probabilities,
+            level_dbfs=window.level_dbfs,
+            front_end_ms=window.front_end_ms,
+            inference_ms=(time.perf_counter() - begin) * 1e3,
+            dropped_samples=window.dropped_samples,
+            padded_seconds=window.padded_seconds,
+        )
 
     def classify(
         self,
@@ -257,13 +226,10 @@ class Classifier:
         AudioError
             It is missing, empty, not audio, cut off, or holds NaN or infinity.
         """
-        try:
-            with AudioFile(path) as source:
-                return self.classify(
-                    source, path=str(path), hop=hop, vote_by=vote_by, silence_dbfs=silence_dbfs
-                )
-        except AudioError as error:
-            raise AudioError(f"{path}: {error}") from None
+        with naming(path), AudioFile(path) as source:
+            return self.classify(
+                source, path=str(path), hop=hop, vote_by=vote_by, silence_dbfs=silence_dbfs
+            )
 
     def listen(
         self,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_genre.errors import AudioError
 
 
 class Source(Protocol):
@@ -22,6 +25,15 @@ class Source(Protocol):
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield blocks, float32 [shape=(n,)], full scale 1, in order, until the audio ends."""
+
+
+@contextlib.contextmanager
+def naming(source: object) -> Iterator[None]:
+    """Say of an audio error which source it is of."""
+    try:
+        yield
+    except AudioError as error:
+        raise AudioError(f"{source}: {error}") from None
 
 
 def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -76,6 +76,8 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    from edge_genre.audio.source import naming
+
     classifier = load(model)
     classify: dict[str, Any] = {
         "hop": None if hop is None else rounded_hop(classifier, hop),
@@ -98,9 +100,9 @@ def command(
             for path in files:
                 try:
                     if path == "-":
-                        printer.song(
-                            classifier.classify(standard_input(**pcm), path="-", **classify)
-                        )
+                        with naming(path):
+                            source = standard_input(**pcm)
+                            printer.song(classifier.classify(source, path=path, **classify))
                     elif Path(path).is_dir():
                         raise AudioError(f"{path}: no audio files in this folder")
                     else:

@@ -21,7 +21,6 @@ from edge_genre.cli.options import (
     top_option,
 )
 from edge_genre.cli.view import bars, print_json, summary
-from edge_genre.errors import AudioError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -104,23 +103,23 @@ def command(
 def _open(
     device: str | None, path: str | None, pcm: dict[str, Any]
 ) -> Iterator[tuple[str, Source]]:
-    if path == "-":
-        yield "standard input", standard_input(**pcm)
-    elif path is None:
+    if path is None:
         from edge_genre.audio.microphone import Microphone
 
         with Microphone(device) as microphone:
             yield microphone.device.name, microphone
             if microphone.overflows:
                 click.echo(f"PortAudio lost audio {microphone.overflows} times", err=True)
-    else:
-        from edge_genre.audio.file import AudioFile, RealTime
+        return
+    from edge_genre.audio.file import AudioFile, RealTime
+    from edge_genre.audio.source import naming
 
-        try:
+    with naming(path):
+        if path == "-":
+            yield "standard input", standard_input(**pcm)
+        else:
             with AudioFile(path) as file:
                 yield path, RealTime(file)
-        except AudioError as error:
-            raise AudioError(f"{path}: {error}") from None
 
 
 def _given(parameter: str) -> bool:

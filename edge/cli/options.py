@@ -173,5 +173,5 @@ def standard_input(*, rate: int, channels: int, sample_format: str) -> PcmStream
     from edge_genre.audio.pcm import PcmStream
 
     if sys.stdin.isatty():
-        raise AudioError("-: expected raw PCM on the standard input, found a terminal")
+        raise AudioError("expected raw PCM on the standard input, found a terminal")
     return PcmStream(sys.stdin.buffer, rate=rate, channels=channels, sample_format=sample_format)

@@ -65,7 +65,7 @@ def test_labels_agree_with_classify(microphone: VirtualMicrophone, report: Any) 
         f"largest difference of a mean probability {np.abs(mean - expected).max():.3f}"
     )
     assert agreeing >= 0.9 * len(heard)
-    assert np.abs(mean - expected).max() < 0.1
+    assert np.abs(mean - expected).max() < 0.05
 
 
 def test_python_api(microphone: VirtualMicrophone) -> None:

@@ -29,6 +29,22 @@ def missing() -> list[str]:
     return [package for package, found in needed.items() if not found]
 
 
+def no_microphone(folder: Path) -> dict[str, str]:
+    """The environment of a process whose PortAudio finds no device, whatever the machine has.
+
+    ``folder`` is an empty one, for its home. The ALSA configuration there knows no sound card, but
+    one device that does not open: PortAudio aborts the process where it finds none to try.
+    """
+    configuration = folder / "alsa.conf"
+    configuration.write_text("pcm.absent { type hw card 99 }\n")
+    return {
+        **os.environ,
+        "HOME": str(folder),
+        "ALSA_CONFIG_PATH": str(configuration),
+        "PULSE_SERVER": f"unix:{folder / 'none'}",
+    }
+
+
 class VirtualMicrophone:
     """Use it as a context manager; ``env`` is the environment of a process that shall hear it.
 
@@ -53,6 +69,7 @@ class VirtualMicrophone:
             "PULSE_SERVER": f"unix:{socket}",
         }
         sink = f"module-null-sink sink_name=vmic rate={self._rate} channels=1"
+        self._listener: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("w+")
         self._daemon = subprocess.Popen(
             [
@@ -72,8 +89,14 @@ class VirtualMicrophone:
         try:
             self._wait_for(socket)
             self._pactl("set-default-source", "vmic.monitor")
-            # The monitor's first stream is short of audio: let it be one that nobody needs.
-            self._record(1.0)
+            # A sink that nobody hears works in blocks of 2 s, and a new stream waits for the end of
+            # one. A listener that stays keeps the blocks short; the recording waits for the first.
+            self._listener = subprocess.Popen(
+                ["parec", "--latency-msec=20", "--device=vmic.monitor"],
+                env=self.env,
+                stdout=subprocess.DEVNULL,
+            )
+            self._record(0.1)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -85,17 +108,17 @@ class VirtualMicrophone:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._daemon.terminate()
-        try:
-            self._daemon.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._daemon.kill()
-            self._daemon.wait()
+        for process in (self._listener, self._daemon):
+            if process is not None:
+                _stop(process)
         self._log.close()
         self._folder.cleanup()
 
     def play(self, path: Path) -> subprocess.Popen[bytes]:
-        """Start playing a WAV, FLAC or Ogg file into the microphone; wait() for its end."""
+        """Start playing a WAV, FLAC or Ogg file into the microphone; wait() for its end.
+
+        Its first 10 ms may be silent: the sink is changing its block length.
+        """
         return subprocess.Popen(["paplay", "--device=vmic", str(path)], env=self.env)
 
     def _wait_for(self, socket: Path) -> None:
@@ -115,3 +138,12 @@ class VirtualMicrophone:
             f"s.rec(int({seconds} * 44100), samplerate=44100, channels=1, blocking=True)"
         )
         subprocess.run([sys.executable, "-c", program], env=self.env, check=True, timeout=60)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

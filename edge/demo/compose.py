@@ -114,7 +114,8 @@ def _drums(track: Track, bar: int, rng: np.random.Generator) -> None:
 
 def seconds(duration: float) -> Signal:
     """Times of the samples of a sound [shape=(n,)]."""
-    return np.arange(round(duration * RATE)) / RATE
+    times: Signal = np.arange(round(duration * RATE)) / RATE
+    return times
 
 
 def hertz(note: float) -> float:
@@ -128,13 +129,20 @@ def harmonics(
     """Partials up to 16 kHz, so that nothing folds back; ``amplitude(k)`` is that of the k-th."""
     highest = float(np.max(frequency))
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(frequency, t.shape)) / RATE
-    count = max(1, int(16_000 / highest))
-    return np.sum([amplitude(k) * np.sin(k * phase) for k in range(1, min(count, 60) + 1)], axis=0)
+    total = np.zeros(len(t))
+    # sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x): one sine and one cosine for all partials.
+    twice_cosine = 2 * np.cos(phase)
+    below, partial = np.zeros(len(t)), np.sin(phase)
+    for k in range(1, min(max(1, int(16_000 / highest)), 60) + 1):
+        total += amplitude(k) * partial
+        below, partial = partial, twice_cosine * partial - below
+    return total
 
 
 def envelope(t: Signal, *, attack: float, release: float) -> Signal:
     """A linear attack, and a linear release up to the sound's end; in seconds."""
-    return np.minimum(1, t / attack) * np.minimum(1, (t[-1] - t) / release)
+    level: Signal = np.minimum(1, t / attack) * np.minimum(1, (t[-1] - t) / release)
+    return level
 
 
 def kick() -> Signal:
@@ -210,8 +218,9 @@ def band(signal: Signal, low: float, high: float) -> Signal:
     spectrum = np.fft.rfft(signal)
     f = np.fft.rfftfreq(len(signal), 1 / RATE)
     spectrum *= np.clip(f / low, 0, 1) ** 3 * np.clip(high / np.maximum(f, 1), 0, 1) ** 3
-    filtered = np.fft.irfft(spectrum, len(signal))
-    return filtered / (np.sqrt(np.mean(filtered**2)) + 1e-12)
+    filtered: Signal = np.fft.irfft(spectrum, len(signal))
+    filtered /= np.sqrt(np.mean(filtered**2)) + 1e-12
+    return filtered
 
 
 def room(signal: Signal, rng: np.random.Generator) -> Signal:
@@ -232,7 +241,8 @@ def _master(mix: Signal) -> NDArray[np.float32]:
     mix = np.tanh(1.6 * mix / np.max(np.abs(mix)) * 1.2)
     t = seconds(len(mix) / RATE)
     mix *= envelope(t, attack=0.005, release=0.5)[:, None]
-    return (0.89 * mix / np.max(np.abs(mix))).astype(np.float32)
+    mix *= 0.89 / np.max(np.abs(mix))
+    return mix.astype(np.float32)
 
 
 def write(path: Path, samples: NDArray[np.float32]) -> None:

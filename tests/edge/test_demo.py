@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import soundfile
 
 from edge_genre import Classifier
 from edge_genre.demo import clip
-from edge_genre.demo.compose import RATE, compose
+from edge_genre.demo.compose import RATE, compose, write
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,9 @@ def test_bundled_clip_is_the_composition(rendered: np.ndarray) -> None:
 
 def test_clip_is_long_loud_and_not_clipped(rendered: np.ndarray) -> None:
     assert len(rendered) / RATE > 10
+    assert np.isfinite(rendered).all()
     assert np.abs(rendered).max() == pytest.approx(0.89, abs=1e-3)
+    assert np.abs(soundfile.read(clip())[0]).max() < 1
     assert -24 < 20 * np.log10(np.sqrt(np.mean(rendered**2))) < -8
 
 
@@ -41,6 +44,14 @@ def test_clip_has_a_full_spectrum(rendered: np.ndarray) -> None:
         for low in (40, 160, 640, 2560, 5120)
     ]
     assert max(level) - min(level) < 50
+
+
+def test_program_renders_the_same_clip_again(rendered: np.ndarray, tmp_path: Path) -> None:
+    written, here = tmp_path / "program.ogg", tmp_path / "here.ogg"
+    arguments = ["-m", "edge_genre.demo.compose", "--output", str(written)]
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    write(here, rendered)
+    np.testing.assert_array_equal(soundfile.read(written)[0], soundfile.read(here)[0])
 
 
 def test_another_seed_is_another_clip(rendered: np.ndarray) -> None:

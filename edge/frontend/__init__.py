@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edge_genre.errors import AudioError
+from edge_genre.frontend.five_channel import FiveChannel, Rhythm
 from edge_genre.frontend.log_mel import LogMel
+from edge_genre.frontend.mfcc import Mfcc
 from edge_genre.frontend.spec import PRESETS, FrontEndSpec
 from edge_genre.frontend.spectrum import PowerSpectrum
 
 __all__ = ["PRESETS", "FrontEnd", "FrontEndSpec", "check_finite"]
+
+
+Rows = list[NDArray[Any]]
 
 
 class Kind(Protocol):
@@ -23,13 +29,21 @@ class Kind(Protocol):
     depends on the whole window (reference, floor, normalisation) happens in `finish`.
     """
 
-    columns: int
+    widths: tuple[int, ...]  # a frame's row has these fields, each in an array of its own
 
-    def analyse(self, power: NDArray[np.float32], rows: NDArray[np.float32]) -> None:
-        """Turn power spectra (frames, bins) into rows (frames, columns)."""
+    def analyse(self, power: NDArray[Any], rows: Rows) -> None:
+        """Turn power spectra (frames, bins) into rows: (frames, width) for each field."""
 
-    def finish(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn one window's rows (n_frames, columns) into a new array of features."""
+    def finish(self, rows: Rows) -> NDArray[Any]:
+        """Turn one window's rows into a new array of features; the rows stay as they are."""
+
+
+_KINDS: dict[str, Callable[[FrontEndSpec, type[Any]], Kind]] = {
+    "log_mel": LogMel,
+    "mfcc": Mfcc,
+    "five_channel": FiveChannel,
+}
+_PRECISIONS: dict[str, type[Any]] = {"float32": np.float32, "float64": np.float64}
 
 
 class FrontEnd:
@@ -46,26 +60,38 @@ class FrontEnd:
     ----------
     spec : what to compute
     hop : samples from one window to the next, when streaming; one window where it is left out
+    precision : ``"float32"``, or ``"float64"`` to compute in double precision throughout; the
+        features are float32 in any case
 
     Raises
     ------
     ValueError
-        ``hop`` is not positive.
+        ``hop`` is not positive, or ``precision`` is neither.
     """
 
-    def __init__(self, spec: FrontEndSpec, *, hop: int | None = None) -> None:
+    def __init__(
+        self, spec: FrontEndSpec, *, hop: int | None = None, precision: str = "float32"
+    ) -> None:
         if hop is not None and hop < 1:
             raise ValueError(f"hop is {hop} samples, expected 1 or more")
+        if precision not in _PRECISIONS:
+            raise ValueError(
+                f"precision is {precision!r}, expected one of {', '.join(_PRECISIONS)}"
+            )
+        dtype = _PRECISIONS[precision]
         self.spec = spec
         self.hop = spec.window_samples if hop is None else hop
         self._kind: Kind | None = None
         if spec.kind == "waveform":
-            self._samples = np.zeros(spec.window_samples, np.float32)
+            self._samples = np.zeros(spec.window_samples, dtype)
         else:
-            self._kind = LogMel(spec)
-            self._spectrum = PowerSpectrum(spec)
+            self._kind = kind = _KINDS[spec.kind](spec, dtype)
+            self._spectrum = PowerSpectrum(spec, dtype)
             self._samples = self._spectrum.samples
-            self._rows = np.empty((spec.n_frames, self._kind.columns), np.float32)
+            self._rows, self._new_rows = (
+                [np.zeros((count, width), dtype) for width in kind.widths]
+                for count in (spec.n_frames, self._spectrum.block_frames)
+            )
         self._queue = _SampleQueue(spec.window_samples + self.hop)
         self.reset()
 
@@ -124,6 +150,11 @@ class FrontEnd:
     def ready(self) -> bool:
         """Whether a window is complete."""
         return len(self._queue) >= self._wanted
+
+    @property
+    def rhythm(self) -> Rhythm | None:
+        """Tempo, beats and tuning of the window given last; None for a kind without them."""
+        return self._kind.rhythm if isinstance(self._kind, FiveChannel) else None
 
     @property
     def start(self) -> int:
@@ -194,22 +225,55 @@ class FrontEnd:
     def _features(self, advanced: int = 0) -> NDArray[np.float32]:
         """Features of ``_samples``, given how far they moved since the last call (0: unknown)."""
         if self._kind is None:
-            return self._samples.copy()
-        spectrum, rows = self._spectrum, self._rows
-        spectrum.pad()
+            return self._samples.astype(np.float32)
+        self._spectrum.pad()
+        interior = self._spectrum.interior
+        new = [range(self.spec.n_frames)]
         frames, rest = divmod(advanced, self.spec.hop_length)
-        kept = range(0)
-        if advanced and not rest and frames < len(spectrum.interior):
-            # A frame that was whole and still is: its row only moves.
-            # (In one dimension NumPy moves overlapping memory without a temporary copy.)
-            flat, moved = rows.reshape(-1), frames * rows.shape[1]
-            flat[:-moved] = flat[moved:]
-            kept = range(spectrum.interior.start, spectrum.interior.stop - frames)
-        for start, stop in ((0, kept.start), (kept.stop, len(rows))) if kept else ((0, len(rows)),):
-            for first in range(start, stop, spectrum.block_frames):
-                last = min(first + spectrum.block_frames, stop)
-                self._kind.analyse(spectrum.power(first, last), rows[first:last])
-        return self._kind.finish(rows)
+        if advanced and not rest and frames < len(interior):
+            # A frame that was whole and still is: its row only moves. (In one dimension NumPy
+            # moves overlapping memory without a temporary copy.)
+            for field in self._rows:
+                flat, moved = field.reshape(-1), frames * field.shape[1]
+                flat[:-moved] = flat[moved:]
+            new = [range(interior.start), range(interior.stop - frames, self.spec.n_frames)]
+        for batch in _batches(new, self._spectrum.block_frames):
+            self._analyse(batch)
+        return self._kind.finish(self._rows).astype(np.float32, copy=False)
+
+    def _analyse(self, frames: list[range]) -> None:
+        """Compute the rows of some stretches of frames, together."""
+        assert self._kind is not None
+        power = self._spectrum.power(frames)
+        if len(frames) == 1:
+            self._kind.analyse(power, _part(self._rows, frames[0].start, frames[0].stop))
+            return
+        self._kind.analyse(power, _part(self._new_rows, 0, len(power)))
+        done = 0
+        for stretch in frames:
+            for field, new in zip(self._rows, self._new_rows, strict=True):
+                field[stretch.start : stretch.stop] = new[done : done + len(stretch)]
+            done += len(stretch)
+
+
+def _part(rows: Rows, start: int, stop: int) -> Rows:
+    return [field[start:stop] for field in rows]
+
+
+def _batches(stretches: list[range], size: int) -> Iterator[list[range]]:
+    """Cut stretches into lists of ``size`` frames each; the last may have fewer."""
+    batch: list[range] = []
+    room = size
+    for stretch in stretches:
+        while stretch:
+            batch.append(stretch[:room])
+            stretch = stretch[room:]
+            room -= len(batch[-1])
+            if not room:
+                yield batch
+                batch, room = [], size
+    if batch:
+        yield batch
 
 
 def check_finite(samples: NDArray[np.float32], *, offset: int = 0, rate: int = 0) -> None:

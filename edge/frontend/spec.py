@@ -13,14 +13,13 @@ from typing import Any
 from edge_genre.errors import SpecError
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "kind": ("log_mel", "waveform"),
+    "kind": ("log_mel", "mfcc", "five_channel", "waveform"),
     "window_function": ("hann",),
     "pad_mode": ("constant", "reflect"),
     "mel_scale": ("slaney", "htk"),
     "mel_norm": ("slaney", None),
-    "log": ("db", "natural"),
+    "log": ("db", "natural", "none"),
     "normalize": ("none", "min_max", "mean_variance", "fixed"),
-    "axes": ("time_first", "frequency_first"),
 }
 
 # A kind's own numbers are part of its JSON and its hash; the others are not. A kind that is added
@@ -34,6 +33,14 @@ _LOG_MEL = (
 _FIELDS: dict[str, tuple[str, ...]] = {
     "waveform": _COMMON,
     "log_mel": _COMMON + _LOG_MEL,
+    "mfcc": (*_COMMON, *_LOG_MEL, "n_mfcc"),
+    "five_channel": (*_COMMON, *_LOG_MEL, "n_mfcc"),
+}
+_AXES: dict[str, tuple[str, ...]] = {
+    "waveform": ("time_first",),
+    "log_mel": ("time_first", "frequency_first"),
+    "mfcc": ("time_first", "frequency_first"),
+    "five_channel": ("channels_last", "channels_first"),
 }
 
 
@@ -43,7 +50,8 @@ class FrontEndSpec:
 
     Parameters
     ----------
-    kind : ``"log_mel"`` or ``"waveform"`` (the samples themselves)
+    kind : ``"log_mel"``; ``"mfcc"``; ``"five_channel"``: MFCC, delta, delta-delta, beat-synchronous
+        MFCC and chroma; ``"waveform"``: the samples themselves
     sample_rate : Hz; audio at another rate is resampled to it
     window_seconds : length of one classified window
     n_fft, hop_length : samples in a frame, and from one frame to the next
@@ -53,13 +61,15 @@ class FrontEndSpec:
     n_mels, mel_scale, mel_norm, fmin, fmax : the mel filter bank, in Hz; ``fmax`` None is half the
         sample rate. ``mel_norm`` ``"slaney"`` gives each triangle unit area, None unit height
     log : ``"db"``: ``10 log10(max(amin, S)) - 10 log10(max(amin, ref))``, as librosa's
-        ``power_to_db``; ``"natural"``: ``ln(S + amin)``
+        ``power_to_db``; ``"natural"``: ``ln(S + amin)``; ``"none"``: S, the power itself
     ref : 0 dB, as a power, or ``"max"``: the window's largest
     amin : see ``log``
     top_db : floor below the window's maximum, dB; None for none
     normalize : over the whole window: ``"none"``; ``"min_max"`` to 0..1; ``"mean_variance"``:
         ``(x - mean) / (std + 1e-6)``; ``"fixed"``: ``(x - self.mean) / self.scale``
-    axes : ``"time_first"`` (frames, bands) or ``"frequency_first"`` (bands, frames)
+    n_mfcc : coefficients, the lowest ones of an orthonormal DCT-II of the levels
+    axes : ``"time_first"`` (frames, bands) or ``"frequency_first"`` (bands, frames); of
+        ``five_channel``, ``"channels_last"`` (coefficients, frames, 5) or ``"channels_first"``
 
     Raises
     ------
@@ -87,12 +97,14 @@ class FrontEndSpec:
     normalize: str = "none"
     mean: float = 0.0
     scale: float = 1.0
+    n_mfcc: int = 40
     axes: str = "time_first"
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
             _require(getattr(self, key) in choices, key, getattr(self, key), f"one of {choices}")
-        for key in ("sample_rate", "n_fft", "hop_length", "n_mels"):
+        _require(self.axes in _AXES[self.kind], "axes", self.axes, f"one of {_AXES[self.kind]}")
+        for key in ("sample_rate", "n_fft", "hop_length", "n_mels", "n_mfcc"):
             value = getattr(self, key)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole and value > 0, key, value, "a positive whole number")
@@ -113,7 +125,15 @@ class FrontEndSpec:
         _require(0 <= self.fmin < nyquist, "fmin", self.fmin, f"from 0 to below {nyquist:g} Hz")
         fmax = nyquist if self.fmax is None else self.fmax
         _require(self.fmin < fmax <= nyquist, "fmax", fmax, f"above fmin, {nyquist:g} Hz at most")
+        if "n_mfcc" in _FIELDS[self.kind]:
+            most = f"n_mels, {self.n_mels}, at most"
+            _require(self.n_mfcc <= self.n_mels, "n_mfcc", self.n_mfcc, most)
         shortest = 1 if self.kind == "waveform" else self.n_fft
+        if self.kind == "five_channel":  # which has deltas over 9 frames, and tempo
+            shortest = max(shortest, 9 * self.hop_length)
+            plain = {"log": "db", "ref": 1.0, "center": True}
+            for key, value in plain.items():
+                _require(getattr(self, key) == value, key, getattr(self, key), f"{value!r}")
         _require(
             self.window_samples >= shortest,
             "window_seconds",
@@ -137,7 +157,10 @@ class FrontEndSpec:
         """Shape of one window's features."""
         if self.kind == "waveform":
             return (self.window_samples,)
-        shape = (self.n_frames, self.n_mels)
+        if self.kind == "five_channel":
+            stack = (self.n_mfcc, self.n_frames)
+            return (*stack, 5) if self.axes == "channels_last" else (5, *stack)
+        shape = (self.n_frames, self.n_mfcc if self.kind == "mfcc" else self.n_mels)
         return shape if self.axes == "time_first" else shape[::-1]
 
     @property
@@ -205,6 +228,22 @@ PRESETS: dict[str, FrontEndSpec] = {
     "songnet-gtzan": FrontEndSpec(hop_length=1711, normalize="mean_variance"),
     # SongNet as published: 30 s, dB below the loudest bin, not scaled.
     "songnet": FrontEndSpec(window_seconds=30.0),
-    # What most "log-mel on 3 seconds" notebooks compute with librosa's defaults.
+    # The five-channel CNN as published, in the layout of Keras and TFLite, and in PyTorch's.
+    "five-channel": FrontEndSpec(kind="five_channel", ref=1.0, axes="channels_last"),
+    "five-channel-first": FrontEndSpec(kind="five_channel", ref=1.0, axes="channels_first"),
+    # What most "log-mel on 3 seconds" and "13 MFCC" notebooks compute with librosa's defaults.
     "log-mel": FrontEndSpec(axes="frequency_first"),
+    "mfcc-13": FrontEndSpec(kind="mfcc", ref=1.0, n_mfcc=13),
+    # The audio branch of the CNN with BERT: torchaudio's mel spectrogram, ln(x + 1e-9).
+    "audio-lyrics": FrontEndSpec(
+        window_seconds=30.0,
+        pad_mode="reflect",
+        mel_scale="htk",
+        mel_norm=None,
+        log="natural",
+        amin=1e-9,
+        axes="frequency_first",
+    ),
+    # The audio branch of the cross-modal transformer: mel power, (128, 1292).
+    "cross-modal": FrontEndSpec(window_seconds=30.0, log="none", axes="frequency_first"),
 }

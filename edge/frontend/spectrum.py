@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from edge_genre.frontend.spec import FrontEndSpec
 
-# Frames that are transformed together: 32 frames of 2048 are 256 kB of samples and as much of
-# spectrum, which stays in a small core's second-level cache.
-BLOCK_FRAMES = 32
+# Frames that are transformed together: the 130 of a 3 s window in one go, and a longer window in
+# blocks, so that its spectra need no more memory than those of a short one.
+BLOCK_FRAMES = 144
 
-_SINGLE_PRECISION = int(np.__version__.split(".")[0]) >= 2
+_HAS_OUT = int(np.__version__.split(".")[0]) >= 2
 
 
 class PowerSpectrum:
@@ -22,9 +25,9 @@ class PowerSpectrum:
     into ``samples``, a view of its middle, then call `pad`.
     """
 
-    def __init__(self, spec: FrontEndSpec) -> None:
+    def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
         self.margin = spec.n_fft // 2 if spec.center else 0
-        self.padded = np.zeros(spec.window_samples + 2 * self.margin, np.float32)
+        self.padded = np.zeros(spec.window_samples + 2 * self.margin, dtype)
         self.samples = self.padded[self.margin : self.margin + spec.window_samples]
         self._reflect = spec.pad_mode == "reflect"
         self._frames = as_strided(
@@ -33,16 +36,14 @@ class PowerSpectrum:
             (spec.hop_length * self.padded.itemsize, self.padded.itemsize),
             writeable=False,
         )
-        # With norm="forward" NumPy 2 transforms float32 in single precision; with the default norm
-        # it would convert to double. The division by n_fft that this norm brings is undone here;
-        # for a power of two that is exact. (NumPy 1 always computes in double.)
+        # `transform` divides by n_fft, which is undone here; for a power of two that is exact.
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(spec.n_fft) / spec.n_fft)
-        self._window = (hann * spec.n_fft).astype(np.float32)
-        block = min(BLOCK_FRAMES, spec.n_frames)
-        self._block = np.empty((block, spec.n_fft), np.float32)
-        self._spectrum = np.empty((block, 1 + spec.n_fft // 2), np.complex64)
-        self._power = np.empty(self._spectrum.shape, np.float32)
-        self._square = np.empty(self._spectrum.shape, np.float32)
+        self._window = (hann * spec.n_fft).astype(dtype)
+        block = math.ceil(spec.n_frames / math.ceil(spec.n_frames / BLOCK_FRAMES))
+        self._block = np.empty((block, spec.n_fft), dtype)
+        self._spectrum = np.empty((block, 1 + spec.n_fft // 2), np.result_type(dtype, np.complex64))
+        self._parts = self._spectrum.view(dtype)  # real and imaginary parts side by side
+        self._power = np.empty(self._spectrum.shape, dtype)
         # Frames that reach into the padding: they differ from the same frames of a longer signal.
         first = -(-self.margin // spec.hop_length)
         last = (self.margin + spec.window_samples - spec.n_fft) // spec.hop_length
@@ -59,22 +60,36 @@ class PowerSpectrum:
             self.padded[: self.margin] = self.samples[self.margin : 0 : -1]
             self.padded[-self.margin :] = self.samples[-2 : -self.margin - 2 : -1]
 
-    def power(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Power spectra of frames ``start`` to ``stop``, ``block_frames`` at most.
+    def power(self, frames: list[range]) -> NDArray[Any]:
+        """Power spectra of some stretches of frames, ``block_frames`` in all at most.
 
         Returns
         -------
-        float32 [shape=(stop - start, 1 + n_fft // 2)], valid until the next call
+        float [shape=(n, 1 + n_fft // 2)], one stretch after the other, valid until the next call
         """
-        count = stop - start
-        block, spectrum = self._block[:count], self._spectrum[:count]
-        power, square = self._power[:count], self._square[:count]
-        np.multiply(self._frames[start:stop], self._window, out=block)
-        if _SINGLE_PRECISION:
-            np.fft.rfft(block, norm="forward", out=spectrum)  # type: ignore[arg-type]
-        else:
-            spectrum[...] = np.fft.rfft(block, norm="forward")
-        np.square(spectrum.real, out=power)
-        np.square(spectrum.imag, out=square)
-        power += square
-        return power
+        count = 0
+        for stretch in frames:
+            block = self._block[count : count + len(stretch)]
+            np.multiply(self._frames[stretch.start : stretch.stop], self._window, out=block)
+            count += len(stretch)
+        transform(self._block[:count], self._spectrum[:count])
+        parts = self._parts[:count]
+        np.square(parts, out=parts)
+        return np.add(parts[:, ::2], parts[:, 1::2], out=self._power[:count])
+
+
+def transform(frames: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """FFT of real frames, divided by their length, in their own precision.
+
+    With ``norm="forward"`` NumPy 2 transforms float32 in single precision; with the default norm it
+    would convert to double first. (NumPy 1 always computes in double.)
+
+    Parameters
+    ----------
+    frames : float [shape=(count, n)]
+    out : complex of the same precision [shape=(count, 1 + n // 2)], written and returned
+    """
+    if _HAS_OUT:
+        return np.fft.rfft(frames, norm="forward", out=out)
+    out[...] = np.fft.rfft(frames, norm="forward")
+    return out

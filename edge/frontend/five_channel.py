@@ -1,0 +1,89 @@
+"""The five-channel stack: MFCC, its deltas, beat-synchronous MFCC, chroma."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_genre.frontend import tables
+from edge_genre.frontend.beats import BeatTracker
+from edge_genre.frontend.chroma import N_CHROMA, Chroma
+from edge_genre.frontend.log_mel import normalize
+from edge_genre.frontend.mfcc import Mfcc, delta
+from edge_genre.frontend.spec import FrontEndSpec
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """What was found on the way: beats a minute (0: none), frames of the beats, the tuning."""
+
+    bpm: float
+    beats: NDArray[np.intp]
+    tuning: float
+
+
+class FiveChannel:
+    """The five-channel kind.
+
+    A frame's row holds its log-mel levels, its power spectrum and its spectral peaks: all that the
+    window's tuning, beats and chroma are made of.
+    """
+
+    def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
+        self.spec = spec
+        self._dtype = dtype
+        self._mfcc = Mfcc(spec, dtype)
+        self._chroma = Chroma(sample_rate=spec.sample_rate, n_fft=spec.n_fft, dtype=dtype)
+        lead = spec.n_fft // (2 * spec.hop_length) if spec.center else 0
+        self._tracker = BeatTracker(spec.n_frames, spec.sample_rate / spec.hop_length, lead, dtype)
+        peaks = self._chroma.peak_columns
+        self.widths = (*self._mfcc.widths, 1 + spec.n_fft // 2, peaks, peaks)
+        self._rows_of_chroma = tables.resize(N_CHROMA, spec.n_mfcc).astype(dtype).T
+        self.rhythm = Rhythm(0.0, np.empty(0, np.intp), 0.0)  # of the last window
+
+    def analyse(self, power: NDArray[Any], rows: list[NDArray[Any]]) -> None:
+        """Everything that depends on one frame alone; see `edge_genre.frontend.Kind`."""
+        _, spectra, magnitudes, deviations = rows
+        self._mfcc.analyse(power, rows)
+        spectra[...] = power
+        self._chroma.find_peaks(power, magnitudes, deviations)
+
+    def finish(self, rows: list[NDArray[Any]]) -> NDArray[Any]:
+        """The stack of one window [shape=spec.shape]."""
+        n_frames, n_mfcc = self.spec.n_frames, self.spec.n_mfcc
+        _, spectra, magnitudes, deviations = rows
+        levels, mfcc = self._mfcc.coefficients(rows)
+        onsets = self._tracker.onset_strength(levels)
+        bpm = self._tracker.tempo(onsets)
+        beats = self._tracker.beats(onsets, bpm)
+        tuning = self._chroma.tuning(magnitudes, deviations)
+        chroma = self._chroma.chroma(spectra, tuning)
+        self.rhythm = Rhythm(bpm, beats, tuning)
+
+        channels = np.empty((5, n_frames, n_mfcc), self._dtype)
+        channels[0] = mfcc
+        delta(mfcc, 1, channels[1])
+        delta(mfcc, 2, channels[2])
+        synchronous = _between(mfcc, beats)
+        resize = tables.resize(len(synchronous), n_frames).astype(self._dtype)
+        np.matmul(resize, synchronous, out=channels[3])
+        np.matmul(chroma, self._rows_of_chroma, out=channels[4])
+        normalize(channels, self.spec)
+        if self.spec.axes == "channels_first":
+            return np.ascontiguousarray(channels.transpose(0, 2, 1))
+        return np.ascontiguousarray(channels.transpose(2, 1, 0))
+
+
+def _between(features: NDArray[Any], beats: NDArray[np.intp]) -> NDArray[Any]:
+    """Means over the stretches before, between and after the beats [shape=(stretches, n)].
+
+    Without beats the whole window is one stretch. (librosa's ``sync`` returns nothing then, and the
+    published pipeline fails.)
+    """
+    starts = np.unique(np.append(beats, 0))
+    lengths = np.diff(np.append(starts, len(features)))
+    sums = np.add.reduceat(features, starts, axis=0, dtype=np.float64)
+    return np.asarray(sums / lengths[:, None], features.dtype)

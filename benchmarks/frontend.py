@@ -46,7 +46,7 @@ def published(window: NDArray[np.float32]) -> dict[str, Any]:
     delta = librosa.feature.delta(mfcc)
     second = librosa.feature.delta(mfcc, order=2)
     bpm, beats = librosa.beat.beat_track(y=window, sr=22_050)
-    synchronous = librosa.util.sync(mfcc, beats, aggregate=np.mean)
+    synchronous = librosa.util.sync(mfcc, beats, aggregate=np.mean)  # type: ignore[arg-type]
     chroma = librosa.feature.chroma_stft(y=window, sr=22_050)
     return {
         "MFCC": mfcc,
@@ -146,7 +146,7 @@ def costs(rounds: int) -> dict[str, float]:
     spectra = {n: np.empty((n, 1025), np.complex64) for n in frames}
 
     def fft(n: int) -> Callable[[], object]:
-        return lambda: np.fft.rfft(frames[n], norm="forward", out=spectra[n])
+        return lambda: np.fft.rfft(frames[n], norm="forward", out=spectra[n])  # type: ignore[arg-type]
 
     mel, stack = FrontEnd(LOG_MEL), FrontEnd(SPEC)
     mel_30 = FrontEnd(LOG_MEL.replace(window_seconds=30))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_genre.classifier import Classifier
 from edge_genre.container import kind_of
+from edge_genre.frontend import FrontEnd
 from edge_genre.model_file import ModelFile, ModelInfo
-from edge_genre.self_test import SelfTest, signal
+from edge_genre.self_test import SelfTest, probe, signal
 
 # What other versions of an engine and other processors may differ by, all the way from the
 # samples: float kernels add up in another order, integer ones then round to another step at times.
@@ -27,8 +31,19 @@ def with_self_test(model: bytes, info: ModelInfo, *, seed: int = 1) -> ModelInfo
     seed : of the signal
     """
     file = ModelFile(Path(info.name), kind_of(model), model, info)
-    classifier = Classifier(file, info, check=False)
     spec = info.front_end
-    samples = signal(seed, n_samples=spec.window_samples, rate=spec.sample_rate)
-    answer = tuple(round(float(value), 6) for value in classifier.probabilities(samples))
-    return replace(info, self_test=SelfTest(seed, answer, TOLERANCE[info.quantization]))
+    features = FrontEnd(spec)(signal(seed, n_samples=spec.window_samples, rate=spec.sample_rate))
+    answer = Classifier(file, info, check=False).run(features)
+    test = SelfTest(
+        seed=seed,
+        features=_rounded(probe(features)),
+        # Other processors add up in another order: 1e-3 dB of features that spread by some 15 dB.
+        features_tolerance=round(1e-3 * max(float(features.std()), 1e-3), 9),
+        probabilities=_rounded(answer),
+        tolerance=TOLERANCE[info.quantization],
+    )
+    return replace(info, self_test=test)
+
+
+def _rounded(values: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(round(float(value), 6) for value in values)

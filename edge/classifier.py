@@ -58,7 +58,7 @@ class Classifier:
         *,
         front_end: FrontEndSpec | str | None = None,
         labels: Sequence[str] | None = None,
-        output: str = "probabilities",
+        output: str | None = None,
         threads: int = 1,
         check: bool = True,
     ) -> Classifier:
@@ -69,6 +69,7 @@ class Classifier:
         model : a path, a bundled name (see ``edge-genre models``), or None for the default
         front_end, labels, output : for a file that says nothing of itself: a spec or the name of a
             preset, the classes in the order of the outputs, and what the outputs are
+            (probabilities where it is left out)
         threads : for the engine
         check : run the file's self-test
 
@@ -88,13 +89,14 @@ class Classifier:
             if front_end is None or labels is None:
                 raise ModelError(
                     f"{file.path}: says nothing of its front end and labels: "
-                    "give both (--frontend and --labels), or convert the model again"
+                    "give both (--frontend and --labels), convert the model again, or, if it is a "
+                    "copy that may be cut off, copy it again"
                 )
             spec = FrontEndSpec.preset(front_end) if isinstance(front_end, str) else front_end
-            info = ModelInfo(front_end=spec, labels=tuple(labels), output=output)
-        elif front_end is not None or labels is not None:
+            info = ModelInfo(front_end=spec, labels=tuple(labels), output=output or "probabilities")
+        elif front_end is not None or labels is not None or output is not None:
             raise ModelError(
-                f"{file.path}: has its own front end and labels: leave --frontend and --labels out"
+                f"{file.path}: describes itself: leave --frontend, --labels and --outputs out"
             )
         return cls(file, info, threads=threads, check=check)
 
@@ -127,7 +129,7 @@ class Classifier:
         return result
 
     def self_test(self) -> float | None:
-        """Classify the self-test's signal and compare.
+        """Compute features of the self-test's signal, classify them, and compare both.
 
         Returns
         -------
@@ -141,12 +143,18 @@ class Classifier:
         test = self.info.self_test
         if test is None:
             return None
-        answer = self.probabilities(
-            self_test.signal(
-                test.seed, n_samples=self.spec.window_samples, rate=self.spec.sample_rate
-            )
+        spec = self.spec
+        features = self._front_end(
+            self_test.signal(test.seed, n_samples=spec.window_samples, rate=spec.sample_rate)
         )
-        deviation = test.deviation(answer)
+        drift = self_test.deviation(self_test.probe(features), test.features)
+        if drift > test.features_tolerance:
+            raise SelfTestError(
+                f"{self.model.path}: self-test failed: a feature is off by {drift:.3g}, "
+                f"{test.features_tolerance:.3g} allowed: the front end is not the one that the "
+                "model was made with; update edge-genre and NumPy, or convert the model again"
+            )
+        deviation = self_test.deviation(self.run(features), test.probabilities)
         if deviation > test.tolerance:
             raise SelfTestError(
                 f"{self.model.path}: self-test failed with {self.engine.name}: a probability is "
@@ -170,7 +178,7 @@ class Classifier:
         Raises
         ------
         AudioError
-            NaN or infinity in the audio, no audio at all, or the source's own errors.
+            See `edge_genre.rolling.rolling_windows`.
         """
         samples = round((self.spec.window_seconds if hop is None else hop) * self.spec.sample_rate)
         for window in rolling_windows(source, self.spec, hop=max(1, samples)):

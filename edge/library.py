@@ -32,10 +32,13 @@ def find_model(model: str | Path | None = None) -> Path:
     """
     name = str(model or os.environ.get(ENVIRONMENT) or DEFAULT)
     path = Path(name)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise ModelError(f"{name}: is a folder, expected a TFLite or ONNX model")
+    try:
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise ModelError(f"{name}: is a folder, expected a TFLite or ONNX model")
+    except OSError as error:  # such as a name that is too long
+        raise ModelError(f"{name}: cannot be read ({error.strerror})") from None
     known = bundled_models()
     for candidate in known:
         if name in (candidate.stem, candidate.name):

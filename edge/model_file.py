@@ -18,13 +18,14 @@ from typing import Any
 from edge_genre.container import INFO, LABELS, join, kind_of, split
 from edge_genre.errors import ModelError, SpecError
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.results import SILENCE
 from edge_genre.self_test import SelfTest
 
 FORMAT_VERSION = 1
 OUTPUTS = ("probabilities", "logits", "log_probabilities")
 
-# Values that JSON holds as they are.
-_PLAIN = ("name", "version", "license", "description", "quantization", "training", "parity")
+_TEXTS = ("name", "version", "license", "description", "quantization")
+_OBJECTS = ("training", "parity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +61,23 @@ class ModelInfo:
     def __post_init__(self) -> None:
         if self.output not in OUTPUTS:
             raise ModelError(f"output is {self.output!r}, expected one of {', '.join(OUTPUTS)}")
-        if len(set(self.labels)) != len(self.labels) or not all(self.labels):
-            raise ModelError(f"labels must be distinct and not empty, found {list(self.labels)}")
-        expected = self.self_test and len(self.self_test.probabilities)
-        if expected and expected != len(self.labels):
+        labels = self.labels
+        if not labels or not all(labels) or len(set(labels)) != len(labels) or SILENCE in labels:
             raise ModelError(
-                f"self-test has {expected} probabilities for {len(self.labels)} labels"
+                f"labels must be distinct, not empty and not {SILENCE!r}, found {list(labels)}"
             )
+        for key in _TEXTS:
+            if not isinstance(getattr(self, key), str):
+                raise ModelError(f"{key} is {getattr(self, key)!r}, expected a text")
+        for key in _OBJECTS:
+            if not isinstance(getattr(self, key), dict):
+                raise ModelError(f"{key} is {getattr(self, key)!r}, expected an object")
+        for figure in self.accuracy:
+            if not _is_figure(figure):
+                raise ModelError(f"accuracy is {figure!r}, expected data, unit, n and correct")
+        if self.self_test is not None and len(self.self_test.probabilities) != len(labels):
+            expected = len(self.self_test.probabilities)
+            raise ModelError(f"self-test is of {expected} classes, found {len(labels)} labels")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the labels, ready for JSON."""
@@ -114,22 +125,9 @@ class ModelInfo:
                 front_end=spec,
                 labels=tuple(labels),
                 output=values["output"],
-                self_test=test
-                and SelfTest(int(test["seed"]), tuple(test["probabilities"]), test["tolerance"]),
+                self_test=None if test is None else SelfTest.from_dict(test),
                 accuracy=tuple(values.get("accuracy", ())),
-                **{
-                    key: values[key]
-                    for key in (
-                        "name",
-                        "version",
-                        "license",
-                        "description",
-                        "quantization",
-                        "training",
-                        "parity",
-                    )
-                    if key in values
-                },
+                **{key: values[key] for key in (*_TEXTS, *_OBJECTS) if key in values},
             )
         except SpecError as error:
             raise ModelError(str(error)) from None
@@ -192,12 +190,23 @@ def attach(model: bytes, info: ModelInfo) -> bytes:
         The content is neither.
     """
     graph, _ = split(model)
-    values = info.to_dict() | {"graph_sha256": hashlib.sha256(graph).hexdigest()}
+    values = info.to_dict()
+    values["sha256"] = digest(graph, info.labels, values)
     texts = {
         LABELS: "".join(f"{label}\n" for label in info.labels),
         INFO: json.dumps(values, indent=2, ensure_ascii=False) + "\n",
     }
     return join(graph, texts)
+
+
+def digest(graph: bytes, labels: Sequence[str], values: dict[str, Any]) -> str:
+    """SHA-256 of everything in a model file: the graph, the labels and the description.
+
+    The description counts as JSON with sorted keys and no spaces, without its key ``sha256``.
+    """
+    described = {key: value for key, value in values.items() if key != "sha256"}
+    text = json.dumps([list(labels), described], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(graph + text.encode()).hexdigest()
 
 
 def write(path: str | Path, model: bytes, info: ModelInfo) -> None:
@@ -229,10 +238,18 @@ def _parse(texts: dict[str, str], graph: bytes) -> ModelInfo | None:
         return None
     try:
         values = json.loads(texts[INFO])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{INFO} is not JSON: {error}") from None
     if not isinstance(values, dict) or LABELS not in texts:
         raise ModelError(f"expected a JSON object in {INFO} and labels in {LABELS}")
-    if values.get("graph_sha256") != hashlib.sha256(graph).hexdigest():
-        raise ModelError("the model is damaged: its SHA-256 is not the one it was saved with")
-    return ModelInfo.from_dict(values, texts[LABELS].splitlines())
+    labels = texts[LABELS].splitlines()
+    if values.get("sha256") != digest(graph, labels, values):
+        raise ModelError("damaged or edited: its SHA-256 is not the one it was saved with")
+    return ModelInfo.from_dict(values, labels)
+
+
+def _is_figure(figure: object) -> bool:
+    if not isinstance(figure, dict) or not {"data", "unit", "n", "correct"} <= set(figure):
+        return False
+    n, correct = figure["n"], figure["correct"]
+    return isinstance(n, int) and isinstance(correct, int) and 0 <= correct <= n > 0

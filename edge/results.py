@@ -31,7 +31,8 @@ class WindowResult:
     probabilities : one a genre, adding up to 1; None for silence
     level_dbfs : RMS level relative to full scale (a full-scale square wave is 0), -120 at least
     front_end_ms, inference_ms : time that it took
-    dropped_samples : samples lost before this window and after the one before it
+    dropped_samples : samples, at the source's rate, lost since the window before was complete; the
+        times go on meanwhile
     padded_seconds : zeros appended because the audio was shorter than a window
     """
 

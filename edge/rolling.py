@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from edge_genre.audio.resample import Resampler
 from edge_genre.audio.source import Source
 from edge_genre.errors import AudioError
-from edge_genre.frontend import FrontEnd, FrontEndSpec, check_finite
+from edge_genre.frontend import FrontEnd, FrontEndSpec, check_samples
 from edge_genre.results import level_dbfs
+
+MIN_SECONDS = 0.5  # what is shorter has no genre
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def rolling_windows(source: Source, spec: FrontEndSpec, *, hop: int) -> Iterator
     Raises
     ------
     AudioError
-        NaN or infinity in the audio, no audio at all, or the source's own errors.
+        NaN or infinity in the audio, less than half a second of it, a sample rate that no audio
+        has, or the source's own errors.
     """
     front_end = FrontEnd(spec, hop=hop)
     resampler = Resampler(source.rate, spec.sample_rate)
@@ -50,15 +53,16 @@ def rolling_windows(source: Source, spec: FrontEndSpec, *, hop: int) -> Iterator
     for block in source.blocks():
         meter.start()
         # Before resampling, which would smear it.
-        check_finite(block, offset=received, rate=source.rate)
+        check_samples(block, offset=received, rate=source.rate)
         received += len(block)
         front_end.accept(resampler.process(block))
         while front_end.ready:
             yield meter.window(front_end, front_end.window())
             meter.start()
         meter.stop()
-    if not received:
-        raise AudioError("holds no samples")
+    if received < min(MIN_SECONDS, spec.window_seconds) * source.rate:
+        length = f"only {received / source.rate:.3f} s of audio" if received else "no samples"
+        raise AudioError(f"holds {length}, expected {MIN_SECONDS} s at least")
     meter.start()
     front_end.accept(resampler.flush())
     while front_end.ready:
@@ -89,9 +93,11 @@ class _Meter:
         samples = front_end.samples[: len(front_end.samples) - zeros]
         level = level_dbfs(samples)
         self.stop()
+        lost = self._source.dropped / self._source.rate
         window = Window(
-            start=front_end.start / rate,
-            end=(front_end.start + len(samples)) / rate,
+            # The clock goes on while samples are lost.
+            start=lost + front_end.start / rate,
+            end=lost + (front_end.start + len(samples)) / rate,
             features=features,
             level_dbfs=level,
             front_end_ms=self._spent * 1e3,

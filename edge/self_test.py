@@ -17,29 +17,96 @@ and with t = n / rate in seconds, for a signal that has notes, beats and a hiss:
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.errors import ModelError
 
-@dataclass(frozen=True)
+PROBES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
 class SelfTest:
-    """What a model must answer to the signal of ``seed``, within ``tolerance``."""
+    """What a model's front end and the model itself must answer to the signal of ``seed``.
+
+    Parameters
+    ----------
+    seed : below 2**32
+    features : values of the features, as `probe` takes them
+    features_tolerance : largest difference of one of them
+    probabilities : of the model's classes
+    tolerance : largest difference of one of them
+
+    Raises
+    ------
+    ModelError
+        A value is impossible.
+    """
 
     seed: int
+    features: tuple[float, ...]
+    features_tolerance: float
     probabilities: tuple[float, ...]
     tolerance: float
 
+    def __post_init__(self) -> None:
+        good = isinstance(self.seed, int) and 0 <= self.seed < 2**32
+        for values in (self.features, self.probabilities):
+            good = good and len(values) > 0 and all(map(_finite, values))
+        for tolerance in (self.features_tolerance, self.tolerance):
+            good = good and _finite(tolerance) and tolerance > 0
+        if not good or self.tolerance >= 1:
+            raise ModelError(f"self-test is impossible: {self}")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON."""
-        return asdict(self) | {"probabilities": list(self.probabilities)}
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
-    def deviation(self, probabilities: NDArray[np.float32]) -> float:
-        """Largest difference between an answer and the one expected; NaN counts as 1."""
-        difference = np.abs(probabilities - np.array(self.probabilities, np.float32))
-        return float(np.nan_to_num(difference, nan=1.0).max())
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SelfTest:
+        """Build from JSON values.
+
+        Raises
+        ------
+        ModelError
+            A value is impossible.
+        KeyError, TypeError
+            One is missing or of another type.
+        """
+        return cls(
+            seed=values["seed"],
+            features=tuple(values["features"]),
+            features_tolerance=values["features_tolerance"],
+            probabilities=tuple(values["probabilities"]),
+            tolerance=values["tolerance"],
+        )
+
+
+def probe(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values of the features to compare: `PROBES` of them, evenly over the flattened array.
+
+    Value k stands at ``k * size // PROBES`` in the order of memory (the last axis runs fastest).
+    """
+    flat = features.ravel()
+    return flat[np.arange(PROBES) * flat.size // PROBES]
+
+
+def deviation(answer: NDArray[np.float32], expected: Sequence[float]) -> float:
+    """Largest difference from the values expected; infinite for NaN or another number of them."""
+    if answer.size != len(expected):
+        return float("inf")
+    difference = np.abs(answer - np.array(expected, np.float32))
+    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max())
+
+
+def _finite(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def signal(seed: int, *, n_samples: int, rate: int) -> NDArray[np.float32]:

@@ -14,7 +14,10 @@ def _shared(variable: str, folder: str) -> Path:
     """A folder of real data beside the repository, or the one that the environment names."""
     path = Path(os.environ.get(variable, _ROOT.parent / "shared" / folder))
     if not path.is_dir():
-        pytest.skip(f"{variable}: no folder {path}")
+        reason = f"{variable}: no folder {path}"
+        if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
     return path
 
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_genre.engines import Engine
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.model_file import ModelFile, ModelInfo, attach
-from edge_genre.self_test import SelfTest, signal
+from edge_genre.self_test import SelfTest, probe, signal
 
 LABELS = ("blues", "jazz", "rock")
 # Small, so that a test of a whole command takes milliseconds.
@@ -87,7 +87,14 @@ def info(**changes: Any) -> ModelInfo:
 def self_test(spec: FrontEndSpec = SPEC, tolerance: float = 1e-3) -> SelfTest:
     """The right answer, computed by hand from the features."""
     samples = signal(5, n_samples=spec.window_samples, rate=spec.sample_rate)
-    return SelfTest(5, tuple(expected(FrontEnd(spec)(samples)).tolist()), tolerance)
+    features = FrontEnd(spec)(samples)
+    return SelfTest(
+        seed=5,
+        features=tuple(probe(features).tolist()),
+        features_tolerance=1e-3,
+        probabilities=tuple(expected(features).tolist()),
+        tolerance=tolerance,
+    )
 
 
 def onnx_model(**changes: Any) -> bytes:

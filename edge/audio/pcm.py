@@ -58,4 +58,5 @@ class PcmStream:
                     "are --format and --channels right?"
                 )
             block = np.frombuffer(data, self._dtype).reshape(-1, self._channels)
-            yield mono(block.astype(np.float32) / np.float32(self._full_scale))
+            with np.errstate(invalid="ignore", over="ignore"):  # refused later, with its position
+                yield mono(block.astype(np.float32) / np.float32(self._full_scale))

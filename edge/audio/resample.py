@@ -22,10 +22,10 @@ _PASS = 0.913
 # is as long as the filter, fills most of the matrix.
 _COLUMNS = 128
 # Bytes of all matrices, at most, and about what a phase takes where both rates are the same.
-_MAX_TABLES = 64e6
+_MAX_TABLES = 32e6
 _PHASE_BYTES = 2000
 # Beyond these a file's header is damaged rather than its rate unusual.
-_RATES = range(1_000, 768_001)
+_RATES = range(4_000, 768_001)
 
 
 class Resampler:
@@ -47,7 +47,7 @@ class Resampler:
     Raises
     ------
     AudioError
-        A rate is below 1 kHz or above 768 kHz.
+        A rate is below 4 kHz or above 768 kHz.
     """
 
     def __init__(self, source: int, target: int) -> None:
@@ -59,8 +59,8 @@ class Resampler:
         self.source = source
         self.target = target
         # Exact between all common rates. 44,101 Hz would need 22,050 different phases: the nearest
-        # ratio whose tables are small enough is not to be told from it (1.6e-5 off at most, which is
-        # 0.03 cents).
+        # ratio whose tables are small enough is not to be told from it (3e-5 off at most, which is
+        # 0.05 cents).
         phases = int(_MAX_TABLES / (_PHASE_BYTES * max(1.0, source / target)))
         down, up = Fraction(source, target).limit_denominator(phases).as_integer_ratio()
         # Several cycles make one where a cycle has few outputs, as 44,100 to 22,050 Hz has one.

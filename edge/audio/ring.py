@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class Ring:
-    """Samples from one writer to one reader; when full, new ones are dropped and counted.
+    """Samples from one writer to one reader; when it is full, new ones are dropped.
 
-    The writer neither waits nor allocates: it copies, moves its own counter and sets an event.
+    The writer never waits for the reader: it copies, moves its own counter and sets an event.
 
     Parameters
     ----------
@@ -22,23 +24,32 @@ class Ring:
         self._buffer = np.zeros(capacity, np.float32)
         self._written = 0  # moved by the writer only
         self._read = 0  # moved by the reader only
+        self._drops: deque[tuple[int, int]] = deque()  # position and number of dropped samples
         self._event = threading.Event()
-        self.dropped = 0
+        self._dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        """Samples missing before the end of what has been read."""
+        return self._dropped
 
     def write(self, samples: NDArray[np.float32]) -> None:
         """Append samples [shape=(n,)], as many as there is room for."""
         free = len(self._buffer) - (self._written - self._read)
         count = min(free, len(samples))
-        self.dropped += len(samples) - count
         at = self._written % len(self._buffer)
         first = min(count, len(self._buffer) - at)
         self._buffer[at : at + first] = samples[:first]
         self._buffer[: count - first] = samples[first:count]
+        if count < len(samples):
+            self._drops.append((self._written + count, len(samples) - count))
         self._written += count
         self._event.set()
 
     def read(self, timeout: float) -> NDArray[np.float32]:
-        """Take all samples that are there, after waiting for the first of them.
+        """Take the samples that are there, after waiting for the first of them.
+
+        Samples on the two sides of a gap never come together: `dropped` grows in between.
 
         Parameters
         ----------
@@ -46,12 +57,19 @@ class Ring:
 
         Returns
         -------
-        float32 [shape=(n,)], n is 0 after a time-out
+        float32 [shape=(n,)], n is 0 after a time-out only
         """
-        if self._written == self._read:
-            self._event.wait(timeout)
-        self._event.clear()
-        count = self._written - self._read
+        deadline = time.monotonic() + timeout
+        # An event may have been set for samples that were taken before: look again.
+        while self._written == self._read:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._event.wait(left):
+                break
+            self._event.clear()
+        while self._drops and self._drops[0][0] == self._read:
+            self._dropped += self._drops.popleft()[1]
+        stop = self._drops[0][0] if self._drops else self._written
+        count = min(stop, self._written) - self._read
         at = self._read % len(self._buffer)
         first = min(count, len(self._buffer) - at)
         samples = np.concatenate([self._buffer[at : at + first], self._buffer[: count - first]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -16,6 +17,21 @@ from edge_genre.errors import EdgeGenreError
 class _Group(click.Group):
     """Turns what goes wrong into one line and an exit code."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _prepare_streams()
+        try:
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_output()  # whoever read it has enough
+            sys.exit(0)
+        except OSError as error:
+            _discard_output()
+            click.echo(f"edge-genre: cannot write the output ({error.strerror})", err=True)
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             result = super().invoke(ctx)
@@ -23,14 +39,28 @@ class _Group(click.Group):
         except EdgeGenreError as error:
             click.echo(f"edge-genre: {error}", err=True)
             ctx.exit(error.exit_code)
-        except BrokenPipeError:
-            # Whoever read the output has enough of it. Python would complain again at its exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # here, since click would make it an error
+            _discard_output()
             ctx.exit(0)
         except KeyboardInterrupt:
             click.echo(err=True)  # leave the line that shows ^C
             ctx.exit(130)
         return result
+
+
+def _prepare_streams() -> None:
+    """Give closed streams a place to write to, and let names that are not text be printed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Send what is still buffered nowhere: Python would complain again at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -21,16 +21,15 @@ from edge_genre.cli.options import (
     standard_input,
     top_option,
 )
-from edge_genre.cli.view import bars, print_json, summary
+from edge_genre.cli.view import print_json
 from edge_genre.errors import AudioError
 from edge_genre.results import SCHEMA
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.progress import Progress
-    from rich.table import Table
 
     from edge_genre.classifier import Classifier
+    from edge_genre.cli.song_table import SongTable
     from edge_genre.results import SongResult, WindowResult
 
 
@@ -85,13 +84,15 @@ def command(
         "silence_dbfs": silence_dbfs,
     }
     files = list(_files(paths))
-    printer: _Json | _Csv | _Table
+    printer: _Json | _Csv | SongTable
     if as_json:
         printer = _Json(windows)
     elif as_csv:
         printer = _Csv(windows, classifier.labels)
     else:
-        printer = _Table(windows, top, alone=len(files) == 1)
+        from edge_genre.cli.song_table import SongTable
+
+        printer = SongTable(windows, top, alone=len(files) == 1)
     failed = 0
     progress = _progress(len(files), quiet=sys.stdout.isatty() and (as_json or as_csv))
     try:
@@ -103,7 +104,7 @@ def command(
                         with naming(path):
                             source = standard_input(**pcm)
                             printer.song(classifier.classify(source, path=path, **classify))
-                    elif Path(path).is_dir():
+                    elif _is_folder(path):
                         raise AudioError(f"{path}: no audio files in this folder")
                     else:
                         printer.song(classifier.classify_file(path, **classify))
@@ -124,13 +125,22 @@ def _files(paths: Iterable[str]) -> Iterator[str]:
     from edge_genre.audio.file import find_audio
 
     for path in paths:
-        if path == "-" or not Path(path).is_dir():
+        if not path:
+            raise click.UsageError("PATH is empty.")
+        if path == "-" or not _is_folder(path):
             yield path
             continue
         found = find_audio(Path(path))
         yield from map(str, found)
         if not found:
             yield path  # named as an error, in its turn
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # such as a name that is too long: the file's own error says so
+        return False
 
 
 def _progress(total: int, *, quiet: bool) -> Progress:
@@ -191,74 +201,3 @@ class _Csv:
 
     def close(self) -> None:
         """Nothing is held back."""
-
-
-class _Table:
-    """All songs in one table; a song alone with its best genres as bars."""
-
-    def __init__(self, windows: bool, top: int, *, alone: bool) -> None:
-        self._windows = windows
-        self._top = top
-        self._alone = alone
-        self._songs: list[SongResult] = []
-
-    def song(self, song: SongResult) -> None:
-        self._songs.append(song)
-
-    def problem(self, path: str, message: str) -> None:
-        """The table is of results only; the standard error names the file."""
-
-    def close(self) -> None:
-        from rich.console import Console, Group
-        from rich.table import Table
-        from rich.text import Text
-
-        if not self._songs:
-            return
-        table = Table()
-        table.add_column("file", overflow="fold")
-        table.add_column("length", justify="right", no_wrap=True, min_width=7)
-        table.add_column("windows", justify="right")
-        _add_genre_columns(table)
-        for song in self._songs:
-            name = Text(song.path)
-            if song.padded_seconds:
-                name.append(f"\npadded by {song.padded_seconds:.1f} s", style="yellow")
-            length, count = f"{song.duration:.1f} s", str(len(song.windows))
-            table.add_row(name, length, count, *self._genres(song))
-        parts: list[RenderableType] = [table]
-        if self._alone:
-            parts.append(bars(self._songs[0].probabilities, self._top))
-        if self._windows:
-            parts.extend(self._window_table(song) for song in self._songs)
-        Console().print(Group(*parts))
-
-    def _window_table(self, song: SongResult) -> Table:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title=Text(song.path), title_justify="left")
-        for column in ("from", "to", "level"):
-            table.add_column(column, justify="right", no_wrap=True)
-        _add_genre_columns(table)
-        for window in song.windows:
-            table.add_row(
-                f"{window.start:.1f} s",
-                f"{window.end:.1f} s",
-                f"{window.level_dbfs:.1f} dBFS",
-                *self._genres(window),
-            )
-        return table
-
-    def _genres(self, result: SongResult | WindowResult) -> tuple[str, str]:
-        """The label, and what comes next."""
-        others = {k: v for k, v in (result.probabilities or {}).items() if k != result.label}
-        if result.probabilities is None:
-            return result.label, ""
-        best = f"{result.label} {result.probability:.0%}"
-        return best, summary(others, self._top - 1)
-
-
-def _add_genre_columns(table: Table) -> None:
-    table.add_column("genre", style="bold green", no_wrap=True)
-    table.add_column("then", no_wrap=True)

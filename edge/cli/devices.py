@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from edge_genre.cli.options import json_option
-from edge_genre.cli.view import print_json
+from edge_genre.cli.view import console, print_json
 from edge_genre.errors import DeviceError
 
 
@@ -24,17 +24,17 @@ def command(as_json: bool) -> None:
         for device in found:
             print_json(dataclasses.asdict(device))
         return
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("", "index", "name", "driver", "channels", "rate")
     for device in found:
         table.add_row(
             "*" if device.default else "",
             str(device.index),
-            device.name,
-            device.host,
+            Text(device.name),
+            Text(device.host),
             str(device.channels),
             f"{device.rate} Hz",
         )
-    Console().print(table)
+    console().print(table)

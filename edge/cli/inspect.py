@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_genre.cli.options import describe_options, json_option
-from edge_genre.cli.view import facts, print_json
+from edge_genre.cli.view import console, facts, print_json
 
 if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
@@ -27,9 +27,7 @@ def command(model: str | None, as_json: bool, load: Callable[..., Classifier]) -
     if as_json:
         print_json(_values(classifier))
         return
-    from rich.console import Console
-
-    Console().print(facts(_rows(classifier)))
+    console().print(facts(_rows(classifier)))
 
 
 def _values(classifier: Classifier) -> dict[str, Any]:
@@ -81,4 +79,7 @@ def _self_test(classifier: Classifier) -> str:
 
 
 def _list(values: dict[str, Any]) -> str:
-    return "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in values.items())
+    return "\n".join(
+        f"{key.replace('_', ' ')}: {f'{value:.3g}' if isinstance(value, float) else value}"
+        for key, value in values.items()
+    )

@@ -11,6 +11,7 @@ import click
 
 from edge_genre.cli.options import (
     describe_options,
+    given,
     json_option,
     model_option,
     pcm_options,
@@ -74,14 +75,14 @@ def command(
     The microphone runs at its own rate and is resampled. On a terminal the result is a live view,
     elsewhere a line a window, with --json the documented schema. Ctrl-C ends it.
     """
-    if path is not None and device is not None and _given("device"):
+    if path is not None and device is not None and given("device"):
         raise click.UsageError("--device and --input exclude each other.")
     classifier = load(model)
-    hop = rounded_hop(classifier, hop)
+    hop = rounded_hop(classifier, hop) if given("hop") else classifier.round_hop(hop)
     with _open(device, path, pcm) as (name, source):
         click.echo(
             f"{name}, {source.rate} Hz; {classifier.info.name or classifier.model.path.name}, "
-            f"windows of {classifier.spec.window_seconds:g} s every {hop:.3g} s",
+            f"windows of {classifier.spec.window_seconds:g} s every {hop:.2f} s",
             err=True,
         )
         if seconds is not None:
@@ -122,15 +123,10 @@ def _open(
                 yield path, RealTime(file)
 
 
-def _given(parameter: str) -> bool:
-    source = click.get_current_context().get_parameter_source(parameter)
-    return source is click.core.ParameterSource.COMMANDLINE
-
-
 def _live(results: Iterable[WindowResult], top: int) -> None:
     from rich.live import Live
 
-    with Live(auto_refresh=False) as live:
+    with Live("listening ...", auto_refresh=False) as live:
         for result in results:
             live.update(_view(result, top), refresh=True)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_genre.cli.options import json_option
-from edge_genre.cli.view import print_json
+from edge_genre.cli.view import console, print_json
 
 if TYPE_CHECKING:
     from edge_genre.model_file import ModelInfo
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 @json_option
 def command(as_json: bool) -> None:
     """List the bundled models; * marks the default one."""
-    from edge_genre.library import bundled_models, find_model
+    from edge_genre.library import bundled_models
     from edge_genre.model_file import read
 
-    default = find_model()
+    default = _default()
     files = [read(path) for path in bundled_models()]
     if as_json:
         for file in files:
@@ -29,7 +30,6 @@ def command(as_json: bool) -> None:
             values |= {"labels": list(file.info.labels)}
             print_json(values | file.info.to_dict())
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(
@@ -46,7 +46,17 @@ def command(as_json: bool) -> None:
             str(len(file.info.labels)),
             _accuracy(file.info),
         )
-    Console().print(table)
+    console().print(table)
+
+
+def _default() -> Path | None:
+    from edge_genre.errors import ModelError
+    from edge_genre.library import find_model
+
+    try:
+        return find_model()
+    except ModelError:  # what the environment names is not there
+        return None
 
 
 _CAPTION = "Tracks right: validation tracks by artists that are not in the training data."

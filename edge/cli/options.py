@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+MAX_SECONDS = 86_400.0
+
+
+def _positive(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value <= MAX_SECONDS:
+        raise click.BadParameter(f"{value:g} is not a number of seconds from above 0 to a day.")
+    return value
+
+
+def _finite(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value:g} is not a finite number.")
+    return value
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
 silence_option = click.option(
     "--silence",
@@ -27,6 +43,7 @@ silence_option = click.option(
     type=float,
     default=-60.0,
     show_default=True,
+    callback=_finite,
     metavar="DBFS",
     help="A window whose level is below this is silence, not a genre.",
 )
@@ -35,15 +52,15 @@ top_option = click.option(
 )
 
 
-def _positive(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 < value < float("inf"):
-        raise click.BadParameter(f"{value:g} is not a positive number of seconds.")
-    return value
-
-
 def seconds_option(name: str, **attributes: Any) -> Callable[[_Command], _Command]:
     """An option that takes a positive number of seconds."""
     return click.option(name, type=float, callback=_positive, metavar="SECONDS", **attributes)
+
+
+def given(parameter: str) -> bool:
+    """Whether a parameter of the running command stands on its command line."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,24 +80,28 @@ def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--outputs",
         type=click.Choice(["probabilities", "logits", "log_probabilities"]),
-        default="probabilities",
-        show_default=True,
-        help="What such a model's outputs are.",
+        help="What such a model's outputs are.  [default: probabilities]",
     )
     @click.option(
         "--threads",
-        type=click.IntRange(1),
+        type=click.IntRange(1, 64),
         default=1,
         show_default=True,
         help="Threads for inference.",
     )
     @functools.wraps(command)
     def wrapper(
-        frontend: str | None, labels: Path | None, outputs: str, threads: int, **arguments: Any
+        frontend: str | None,
+        labels: Path | None,
+        outputs: str | None,
+        threads: int,
+        **arguments: Any,
     ) -> Any:
         def load(model: str | None) -> Classifier:
             from edge_genre.classifier import Classifier
 
+            if model == "":
+                raise click.UsageError("MODEL is empty.")
             return Classifier.load(
                 model,
                 front_end=None if frontend is None else read_spec(frontend),
@@ -105,7 +126,7 @@ model_option = click.option(
 
 def pcm_options(command: _Command) -> _Command:
     """Options that describe raw PCM on the standard input."""
-    for option in (
+    options = (
         click.option(
             "--format",
             "sample_format",
@@ -116,20 +137,21 @@ def pcm_options(command: _Command) -> _Command:
         ),
         click.option(
             "--channels",
-            type=click.IntRange(1),
+            type=click.IntRange(1, 64),
             default=1,
             show_default=True,
             help="Its channels, interleaved.",
         ),
         click.option(
             "--rate",
-            type=click.IntRange(1),
+            type=click.IntRange(4_000, 768_000),
             default=22_050,
             show_default=True,
             metavar="HZ",
             help="Its sample rate.",
         ),
-    ):
+    )
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -152,7 +174,8 @@ def read_spec(text: str) -> FrontEndSpec:
 
 def _read_labels(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return [line.strip() for line in lines if line.strip()]
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -164,7 +187,10 @@ def rounded_hop(classifier: Classifier, hop: float) -> float:
     rounded = classifier.round_hop(hop)
     if abs(rounded - hop) > 5e-4:
         frames = round(rounded * classifier.spec.sample_rate / classifier.spec.hop_length)
-        click.echo(f"hop: {rounded:.3f} s, {frames} whole frames (asked: {hop:g} s)", err=True)
+        plural = "s" if frames > 1 else ""
+        click.echo(
+            f"hop: {rounded:.3f} s, {frames} whole frame{plural} (asked: {hop:g} s)", err=True
+        )
     return rounded
 
 
@@ -172,6 +198,8 @@ def standard_input(*, rate: int, channels: int, sample_format: str) -> PcmStream
     """Raw PCM on the standard input, which must not be a terminal."""
     from edge_genre.audio.pcm import PcmStream
 
+    if sys.stdin is None:
+        raise AudioError("the standard input is closed")
     if sys.stdin.isatty():
         raise AudioError("expected raw PCM on the standard input, found a terminal")
     return PcmStream(sys.stdin.buffer, rate=rate, channels=channels, sample_format=sample_format)

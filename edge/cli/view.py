@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 _BAR = 24
@@ -32,24 +34,35 @@ def summary(probabilities: dict[str, float] | None, top: int) -> str:
 def bars(probabilities: dict[str, float] | None, top: int) -> Table:
     """The most probable genres as bars."""
     from rich.table import Table
+    from rich.text import Text
 
+    stroke = "━" if (sys.stdout.encoding or "").lower().startswith("utf") else "="
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right")
     table.add_column(min_width=_BAR)
     table.add_column(justify="right", min_width=4)
     for index, (label, value) in enumerate(ranking(probabilities, top)):
         style = "bold green" if index == 0 else "dim"
-        table.add_row(f"[{style}]{label}", f"[{style}]{'━' * round(value * _BAR)}", f"{value:.0%}")
+        bar = Text(stroke * round(value * _BAR), style)
+        table.add_row(Text(label, style), bar, f"{value:.0%}")
     return table
 
 
 def facts(rows: dict[str, str]) -> Table:
     """Names and values in two columns."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     return table
+
+
+def console() -> Console:
+    """The standard output; where it is no terminal, wide enough that nothing is cut."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 1000)

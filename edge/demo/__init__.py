@@ -1,4 +1,4 @@
-"""The demo clip: fifteen seconds of music that the project composed and rendered itself.
+"""The demo clip: seventeen seconds of music that the project composed and rendered itself.
 
 ``python -m edge_genre.demo`` prints its path; `edge_genre.demo.compose` is what made it.
 """

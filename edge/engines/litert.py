@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.errors import EngineError, ModelError
+from edge_genre.quiet import quiet_libraries
 
 # Best first: the maintained one, the old one (32-bit Arm), the one that drags TensorFlow in.
 _INTERPRETERS = (
@@ -28,7 +26,7 @@ class LiteRT:
     def __init__(self, content: bytes, threads: int, path: str) -> None:
         interpreter_class, self.name = _interpreter()
         try:
-            with _quiet():
+            with quiet_libraries():  # "Created XNNPACK delegate"
                 self._interpreter = interpreter_class(model_content=content, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -94,24 +92,3 @@ def _dequantize(output: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.floa
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the engine's C++ notes ("Created XNNPACK delegate") off the terminal.
-
-    No setting of the engine does; its errors arrive as exceptions in any case.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:  # a service without a standard error
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)

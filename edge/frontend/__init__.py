@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -16,7 +15,7 @@ from edge_genre.frontend.mfcc import Mfcc
 from edge_genre.frontend.spec import PRESETS, FrontEndSpec
 from edge_genre.frontend.spectrum import PowerSpectrum
 
-__all__ = ["PRESETS", "FrontEnd", "FrontEndSpec", "check_finite"]
+__all__ = ["PRESETS", "FrontEnd", "FrontEndSpec", "check_samples"]
 
 
 Rows = list[NDArray[Any]]
@@ -43,6 +42,8 @@ _KINDS: dict[str, Callable[[FrontEndSpec, type[Any]], Kind]] = {
     "mfcc": Mfcc,
     "five_channel": FiveChannel,
 }
+# Far beyond any audio, and small enough that its square is far from the greatest float32.
+MAX_SAMPLE = 1e6
 _PRECISIONS: dict[str, type[Any]] = {"float32": np.float32, "float64": np.float64}
 
 
@@ -92,7 +93,7 @@ class FrontEnd:
                 [np.zeros((count, width), dtype) for width in kind.widths]
                 for count in (spec.n_frames, self._spectrum.block_frames)
             )
-        self._queue = _SampleQueue(spec.window_samples + self.hop)
+        self._queue = _SampleQueue(2 * spec.window_samples)
         self.reset()
 
     def __call__(self, samples: ArrayLike) -> NDArray[np.float32]:
@@ -117,7 +118,7 @@ class FrontEnd:
                 f"a window has shape {window.shape}, expected {self._samples.shape} "
                 f"({self.spec.window_seconds:g} s of mono at {self.spec.sample_rate} Hz)"
             )
-        check_finite(window)
+        check_samples(window)
         self.reset()
         self._samples[:] = window
         return self._features()
@@ -126,7 +127,9 @@ class FrontEnd:
         """Forget the stream: the next sample accepted is its first."""
         self._queue.clear()
         self._accepted = 0
-        self._end = 0  # samples consumed by windows so far
+        self._start = 0
+        self._head = 0  # position in the stream of the queue's first sample
+        self._skip = 0  # samples still to come that no window covers
         self._windows = 0
 
     def accept(self, samples: ArrayLike) -> None:
@@ -142,9 +145,12 @@ class FrontEnd:
             NaN or infinity; the message gives the sample's position in the stream.
         """
         block = np.asarray(samples, np.float32)
-        check_finite(block, offset=self._accepted, rate=self.spec.sample_rate)
+        check_samples(block, offset=self._accepted, rate=self.spec.sample_rate)
         self._accepted += len(block)
-        self._queue.push(block)
+        skipped = min(self._skip, len(block))
+        self._skip -= skipped
+        self._head += skipped
+        self._queue.push(block[skipped:])
 
     @property
     def ready(self) -> bool:
@@ -159,7 +165,7 @@ class FrontEnd:
     @property
     def start(self) -> int:
         """Position in the stream of the first sample of the window given last."""
-        return self._end - len(self._samples)
+        return self._start
 
     @property
     def samples(self) -> NDArray[np.float32]:
@@ -200,26 +206,28 @@ class FrontEnd:
             zeros = len(self._samples) - left
             self._queue.push(np.zeros(zeros, np.float32))
             return self._advance(len(self._samples)), zeros
-        left -= max(0, self.hop - len(self._samples))  # what a long hop skips
-        if left <= 0 or 2 * left < min(self.hop, len(self._samples)):
+        if left == 0 or 2 * left < self._wanted:
             return None
-        return self._advance(len(self._queue)), 0
+        return self._advance(left), 0
 
     @property
     def _wanted(self) -> int:
-        return self.hop if self._windows else len(self._samples)
+        return min(self.hop, len(self._samples)) if self._windows else len(self._samples)
 
     def _advance(self, count: int) -> NDArray[np.float32]:
         """Move the window on by ``count`` samples of the queue."""
         size = len(self._samples)
         if count < size:
             self._samples[:-count] = self._samples[count:]
-        skipped = max(0, count - size)
-        self._queue.skip(skipped)
-        self._queue.pop(self._samples[size - (count - skipped) :])
+        self._queue.pop(self._samples[size - count :])
+        self._head += count
+        self._start = self._head - size
         reuse = count if self._windows else 0
-        self._end += count
         self._windows += 1
+        # A hop beyond the window leaves samples out: those that are here, and those to come.
+        skip = max(0, self.hop - size)
+        self._skip = self._queue.skip(skip)
+        self._head += skip - self._skip
         return self._features(reuse)
 
     def _features(self, advanced: int = 0) -> NDArray[np.float32]:
@@ -276,8 +284,8 @@ def _batches(stretches: list[range], size: int) -> Iterator[list[range]]:
         yield batch
 
 
-def check_finite(samples: NDArray[np.float32], *, offset: int = 0, rate: int = 0) -> None:
-    """Refuse NaN and infinity.
+def check_samples(samples: NDArray[np.float32], *, offset: int = 0, rate: int = 0) -> None:
+    """Refuse NaN, infinity, and what is no audio with a full scale of 1.
 
     Parameters
     ----------
@@ -290,16 +298,18 @@ def check_finite(samples: NDArray[np.float32], *, offset: int = 0, rate: int = 0
     AudioError
         With the position of the first such sample.
     """
-    # The energy is finite unless a sample is not, or it overflows: look closer only then.
-    if math.isfinite(float(np.vdot(samples, samples))):
+    # No sample is beyond the limit if their energy is not: look closer only then.
+    if float(np.vdot(samples, samples)) <= MAX_SAMPLE**2:
         return
-    bad = np.flatnonzero(~np.isfinite(samples))
+    bad = np.flatnonzero(~(np.abs(samples) <= MAX_SAMPLE))
     if len(bad):
         index = int(bad[0])
         where = f"sample {offset + index}"
         if rate:
             where += f" ({(offset + index) / rate:.3f} s)"
-        raise AudioError(f"{where} is {samples[index]}: audio must hold finite numbers only")
+        raise AudioError(
+            f"{where} is {samples[index]:g}: expected finite numbers, of which 1 is full scale"
+        )
 
 
 class _SampleQueue:
@@ -326,8 +336,11 @@ class _SampleQueue:
         self._buffer[self._stop : self._stop + len(samples)] = samples
         self._stop += len(samples)
 
-    def skip(self, count: int) -> None:
-        self._start += count
+    def skip(self, count: int) -> int:
+        """Drop samples; return how many more should have been dropped than there were."""
+        dropped = min(count, len(self))
+        self._start += dropped
+        return count - dropped
 
     def pop(self, out: NDArray[np.float32]) -> None:
         out[:] = self._buffer[self._start : self._start + len(out)]

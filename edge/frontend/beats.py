@@ -136,7 +136,7 @@ def _penalty(period: int) -> NDArray[np.float64]:
     """What a step costs that is not one period long, for steps of half a period to two."""
     steps = np.arange(round(period / 2), 2 * period + 1)
     steps = steps[steps > 0]
-    return -_TIGHTNESS * (np.log(steps) - np.log(period)) ** 2
+    return np.asarray(-_TIGHTNESS * (np.log(steps) - np.log(period)) ** 2)
 
 
 def _best_path(score: NDArray[np.float64], period: int) -> NDArray[np.intp]:
@@ -186,7 +186,7 @@ def _trimmed(score: NDArray[np.float64], beats: NDArray[np.intp]) -> NDArray[np.
     strong = np.flatnonzero(score > 0.5 * math.sqrt(float(smooth @ smooth) / len(smooth)))
     if not len(strong):
         return beats[:0]
-    return beats[(beats >= strong[0]) & (beats <= strong[-1])]
+    return np.asarray(beats[(beats >= strong[0]) & (beats <= strong[-1])])
 
 
 def _smooth(n: int) -> int:

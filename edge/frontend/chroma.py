@@ -85,7 +85,9 @@ class Chroma:
         -------
         float [shape=(frames, 12)]; zeros for a silent frame
         """
-        chroma = power @ _filters(self._sample_rate, self._n_fft, tuning, self._dtype)
+        chroma = power @ _filters(
+            self._sample_rate, self._n_fft, tuning, np.dtype(self._dtype).name
+        )
         largest = chroma.max(axis=1, keepdims=True)
         silent = largest < np.finfo(self._dtype).tiny
         chroma /= np.where(silent, 1, largest)
@@ -93,7 +95,7 @@ class Chroma:
 
 
 @lru_cache(maxsize=100)  # one for each tuning, made when music in it is heard
-def _filters(sample_rate: int, n_fft: int, tuning: float, dtype: type[Any]) -> NDArray[Any]:
+def _filters(sample_rate: int, n_fft: int, tuning: float, dtype: str) -> NDArray[Any]:
     """From bins to pitch classes, C first [shape=(1 + n_fft // 2, 12)] (Ellis, chroma, 2007).
 
     Each bin spreads over the pitch classes as a Gaussian as wide as the bin, and counts by another

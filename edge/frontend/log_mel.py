@@ -72,7 +72,7 @@ class LogMel:
             return mel.copy()
         loudest = float(mel.max())
         floor = -math.inf if spec.top_db is None else loudest - spec.top_db
-        levels = np.maximum(mel, mel.dtype.type(floor))
+        levels: NDArray[Any] = np.maximum(mel, mel.dtype.type(floor))
         reference = loudest if spec.ref == "max" else _decibel(float(spec.ref), spec.amin)
         if reference:
             levels -= mel.dtype.type(reference)
@@ -82,7 +82,7 @@ class LogMel:
         """Levels of one window, normalised [shape=spec.shape], a new array."""
         features = self.levels(rows)
         normalize(features, self.spec)
-        return features if self.spec.axes == "time_first" else features.T
+        return np.asarray(features if self.spec.axes == "time_first" else features.T)
 
 
 def normalize(features: NDArray[Any], spec: FrontEndSpec) -> None:

@@ -121,6 +121,8 @@ class FrontEndSpec:
         _require(self.amin > 0, "amin", self.amin, "a positive number")
         _require(self.scale != 0, "scale", self.scale, "a number other than 0")
         _require(self.top_db is None or self.top_db > 0, "top_db", self.top_db, "positive or null")
+        longest = self.window_seconds <= 600
+        _require(longest, "window_seconds", self.window_seconds, "600 s at most")
         nyquist = self.sample_rate / 2
         _require(0 <= self.fmin < nyquist, "fmin", self.fmin, f"from 0 to below {nyquist:g} Hz")
         fmax = nyquist if self.fmax is None else self.fmax

@@ -75,7 +75,9 @@ class PowerSpectrum:
         transform(self._block[:count], self._spectrum[:count])
         parts = self._parts[:count]
         np.square(parts, out=parts)
-        return np.add(parts[:, ::2], parts[:, 1::2], out=self._power[:count])
+        power = self._power[:count]
+        np.add(parts[:, ::2], parts[:, 1::2], out=power)
+        return power
 
 
 def transform(frames: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:

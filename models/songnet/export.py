@@ -30,7 +30,12 @@ from edge_genre.models.songnet.corpus import TRAIN, VALIDATION, Tracks
 NAME = "songnet-gtzan"
 VERSION = "0.1.0"
 # Largest difference of a probability, and share of windows with the same genre.
-LIMITS = {"fp32": (1e-4, 1.0), "fp16": (5e-3, 0.995), "dynamic": (1.0, 0.985), "int8": (1.0, 0.985)}
+LIMITS = {
+    "fp32": (1e-4, 1.0),
+    "fp16": (5e-3, 0.995),
+    "dynamic": (0.05, 0.985),
+    "int8": (0.1, 0.985),
+}
 
 
 @click.command()
@@ -115,7 +120,12 @@ def main(
                 "parameters": model.count_params(),
             },
             accuracy=_accuracy(found.reshape(*windows.shape[:2], -1), validation.labels),
-            parity=parity.to_dict() | {"engine": engine.name, "limits": list(LIMITS[quantization])},
+            parity={
+                **parity.to_dict(),
+                "engine": engine.name,
+                "max_difference_allowed": difference,
+                "top1_agreement_required": agreement,
+            },
         )
         write(path, content, with_self_test(content, info))
         figures = ", ".join(f"{a['correct']} of {a['n']} {a['unit']}s" for a in info.accuracy)

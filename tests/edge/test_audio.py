@@ -80,6 +80,43 @@ def test_cut_off_files_are_errors(tmp_path: Path, name: str, part: float) -> Non
         everything(source)
 
 
+@pytest.mark.parametrize("container", ["AU", "W64", "RF64"])
+def test_cut_off_files_of_rarer_kinds(tmp_path: Path, container: str) -> None:
+    path = tmp_path / "rare"
+    soundfile.write(path, music(RATE, RATE), RATE, format=container, subtype="PCM_16")
+    with AudioFile(path) as source:
+        assert len(everything(source)) == RATE
+    path.write_bytes(path.read_bytes()[: RATE // 2])
+    with pytest.raises(AudioError, match="cut off"):
+        AudioFile(path)
+
+
+def test_a_wrong_riff_size_alone_is_no_cut(tmp_path: Path) -> None:
+    """What counts is whether the samples are there."""
+    content = bytearray(written(tmp_path, "wav").read_bytes())
+    struct.pack_into("<I", content, 4, len(content) + 8)
+    (tmp_path / "odd.wav").write_bytes(content)
+    with AudioFile(tmp_path / "odd.wav") as source:
+        assert len(everything(source)) == 5 * RATE
+
+
+@pytest.mark.parametrize("bitrate", ["CONSTANT", "VARIABLE"])
+def test_mp3_without_a_header_of_its_length(tmp_path: Path, bitrate: str) -> None:
+    """Radio recordings and old encoders: libsndfile can only guess how long they are."""
+    path = tmp_path / "whole.mp3"
+    samples = music(20 * RATE, RATE)
+    with soundfile.SoundFile(
+        path, "w", RATE, 1, format="MP3", subtype="MPEG_LAYER_III", bitrate_mode=bitrate
+    ) as file:
+        file.write(samples)
+    content = path.read_bytes()
+    header = next(name for name in (b"Xing", b"Info") if name in content[:500])
+    bare = tmp_path / "bare.mp3"
+    bare.write_bytes(content.replace(header, bytes(4), 1))
+    with AudioFile(bare) as source:
+        assert len(everything(source)) / RATE == pytest.approx(20, abs=0.2)
+
+
 @pytest.mark.parametrize("declared", [0xFFFFFFFF, 0x7FFFFFFF])
 def test_wav_from_a_pipe_is_whole(tmp_path: Path, declared: int) -> None:
     """Who writes to a pipe does not know the length, and declares the greatest one."""
@@ -180,8 +217,13 @@ def test_ring_is_a_queue_that_counts_what_it_drops(steps: list[tuple[bool, int]]
             dropped += max(0, size - room)
             ring.write(block)
         else:
-            assert ring.read(timeout=0).tolist() == queue
+            taken: list[float] = []
+            while len(block := ring.read(timeout=0)):
+                taken += block.tolist()
+            assert taken == queue
             queue = []
+    while len(ring.read(timeout=0)):
+        pass
     assert ring.dropped == dropped
 
 
@@ -211,6 +253,34 @@ def test_ring_between_threads() -> None:
     assert not thread.is_alive()
     assert ring.dropped == 0
     np.testing.assert_array_equal(np.concatenate(received), np.arange(total, dtype=np.float32))
+
+
+def test_ring_gap_is_where_the_samples_are_missing() -> None:
+    """What was buffered before the loss comes first, and counts as whole."""
+    ring = Ring(10)
+    ring.write(np.arange(12, dtype=np.float32))
+    assert ring.read(0).tolist() == list(range(10))
+    assert ring.dropped == 0
+    ring.write(np.arange(12, 15, dtype=np.float32))
+    assert ring.read(0).tolist() == [12, 13, 14]
+    assert ring.dropped == 2
+
+
+def test_ring_write_while_the_reader_takes_over() -> None:
+    """An event that is set for samples taken already must not look like a time-out."""
+    ring = Ring(100)
+    clear = ring._event.clear
+
+    def write_after_clearing() -> None:
+        clear()
+        ring._event.clear = clear  # type: ignore[method-assign]
+        ring.write(np.ones(5, np.float32))
+
+    threading.Timer(0.05, ring.write, [np.ones(5, np.float32)]).start()
+    ring._event.clear = write_after_clearing  # type: ignore[method-assign]
+    assert len(ring.read(timeout=5)) == 10
+    threading.Timer(0.05, ring.write, [np.ones(7, np.float32)]).start()
+    assert len(ring.read(timeout=5)) == 7
 
 
 def test_ring_read_times_out() -> None:

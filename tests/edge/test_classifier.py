@@ -81,10 +81,10 @@ def test_the_end_is_covered(classifier: Classifier) -> None:
 
 
 def test_short_audio_is_padded_and_says_so(classifier: Classifier) -> None:
-    samples = music(RATE // 4, RATE)
+    samples = music(RATE * 3 // 5, RATE)
     (result,) = classifier.stream(Memory(samples))
-    assert result.padded_seconds == pytest.approx(0.75, abs=1e-3)
-    assert result.end == pytest.approx(0.25, abs=1e-3)
+    assert result.padded_seconds == pytest.approx(0.4, abs=1e-3)
+    assert result.end == pytest.approx(0.6, abs=1e-3)
     expected = by_hand(np.pad(samples, (0, RATE - len(samples))))
     assert result.probabilities is not None
     np.testing.assert_allclose(list(result.probabilities.values()), expected, atol=1e-4)
@@ -112,6 +112,10 @@ def test_dropped_samples_are_in_the_next_window(classifier: Classifier) -> None:
         results.append(result)
         source.dropped += 100 * len(results)
     assert [result.dropped_samples for result in results] == [0, 100, 200]
+    # The clock goes on meanwhile.
+    assert [result.start for result in results] == pytest.approx(
+        [0, 1 + 100 / RATE, 2 + 300 / RATE]
+    )
 
 
 def test_nan_is_refused_with_its_place(classifier: Classifier, tmp_path: Path) -> None:
@@ -129,9 +133,27 @@ def test_nan_is_refused_when_resampled(classifier: Classifier) -> None:
         list(classifier.stream(Memory(samples, rate=48_000)))
 
 
+@pytest.mark.parametrize("seconds", [1 / RATE, 0.1, 0.49])
+def test_too_short_for_a_genre(classifier: Classifier, seconds: float) -> None:
+    with pytest.raises(AudioError, match=r"expected 0\.5 s at least"):
+        list(classifier.stream(Memory(music(round(seconds * RATE), RATE))))
+
+
+@pytest.mark.parametrize("rate", [1, 200, 5_000_011, 2**31 - 1])
+def test_rates_that_no_audio_has(classifier: Classifier, rate: int) -> None:
+    with pytest.raises(AudioError, match="sample rate"):
+        list(classifier.stream(Memory(np.zeros(10_000), rate=rate)))
+
+
+def test_a_hop_beyond_all_bounds(classifier: Classifier) -> None:
+    """One window, and no memory for what is left out."""
+    (result,) = classifier.stream(Memory(music(3 * RATE, RATE)), hop=1e9)
+    assert result.end == pytest.approx(1)
+
+
 def test_file_without_samples(classifier: Classifier, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "none.wav", np.zeros(0), RATE)
-    with pytest.raises(AudioError, match=r"none.wav: holds no samples"):
+    with pytest.raises(AudioError, match=r"none.wav: holds no samples, expected"):
         classifier.classify_file(tmp_path / "none.wav")
 
 

@@ -1,12 +1,18 @@
 """The command line, run as a user runs it: what it prints, and its exit codes."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -30,7 +36,8 @@ def run(*arguments: object, stdin: bytes | None = None, code: int = 0) -> Result
     """Run a command in this process and check its exit code."""
     result = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
     assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
+    # The runner turns a crash into exit code 1.
+    assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
 
 
@@ -269,6 +276,13 @@ def test_bad_front_end(tmp_path: Path, spec: str, message: str) -> None:
         ("classify",),
         ("classify", "a.wav", "--hop", "0"),
         ("classify", "a.wav", "--hop", "nan"),
+        ("classify", "a.wav", "--hop", "1e9"),
+        ("classify", ""),
+        ("classify", "a.wav", "--model", ""),
+        ("classify", "a.wav", "--silence", "nan"),
+        ("classify", "-", "--channels", "0"),
+        ("classify", "-", "--rate", "99999999999999999999"),
+        ("classify", "a.wav", "--threads", "100000"),
         ("classify", "a.wav", "--json", "--csv"),
         ("classify", "a.wav", "--threads", "0"),
         ("classify", "a.wav", "--vote", "median"),
@@ -360,6 +374,111 @@ def test_closed_pipe(folder: Path, model: Path) -> None:
     assert len(lines(result.stdout)) == 1
     assert result.stderr == ""
     assert result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code"), [(">/dev/full", 1), (">&-", 0), ("2>&-", 0), (">&- 2>&-", 0)]
+)
+@pytest.mark.parametrize("arguments", ["--help", "models", "classify {song} -m {model}"])
+def test_outputs_that_take_nothing(
+    folder: Path, model: Path, arguments: str, redirect: str, code: int
+) -> None:
+    program = Path(sys.executable).with_name("edge-genre")
+    filled = arguments.format(song=folder / "a.wav", model=model)
+    result = subprocess.run(
+        f"{program} {filled} {redirect}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == code
+    assert len(result.stderr.splitlines()) == code
+
+
+def test_closed_standard_input(model: Path) -> None:
+    program = Path(sys.executable).with_name("edge-genre")
+    for command in (f"classify - -m {model}", f"listen --input - -m {model}"):
+        result = subprocess.run(
+            f"{program} {command} <&-",
+            shell=True,
+            executable="/bin/bash",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode == 1
+        assert result.stderr == "edge-genre: -: the standard input is closed\n"
+
+
+@pytest.mark.parametrize("output", [(), ("--json",), ("--csv",)])
+def test_names_that_are_no_text(
+    tmp_path: Path, folder: Path, model: Path, output: tuple[str, ...]
+) -> None:
+    name = os.fsdecode(b"\xff[red]\xe9.wav")
+    (tmp_path / name).write_bytes((folder / "a.wav").read_bytes())
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    process = command("classify", tmp_path, "-m", model, *output, env=environment)
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "[red]" in printed
+    assert errors == ""
+
+
+def terminal(*arguments: object, columns: int = 60) -> str:
+    """What the real program shows on a terminal of some width."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    program = Path(sys.executable).with_name("edge-genre")
+    process = subprocess.Popen(
+        [str(program), *map(str, arguments)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": str(columns), "PYTHONUTF8": "1"},
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how a terminal says that nobody writes any more
+        while data := os.read(controller, 65_536):
+            shown += data
+    os.close(controller)
+    assert process.wait(timeout=60) == 0, shown.decode()
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def test_live_view(folder: Path, model: Path) -> None:
+    shown = terminal("listen", "--input", folder / "a.wav", "-m", model, "--seconds", 3)
+    assert "listening ..." in shown
+    assert "━" in shown
+    labels = [label for label in small.LABELS if re.search(rf"^{label}  ", shown, re.MULTILINE)]
+    assert labels
+    assert "dBFS" in shown
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_tables_on_a_terminal(folder: Path, model: Path, columns: int) -> None:
+    """With a progress bar, and with names that can be read."""
+    shown = terminal("classify", folder, "-m", model, columns=columns)
+    table = shown[shown.index("┏") :]
+    assert all(len(line) <= columns for line in table.splitlines())
+    first_column = "".join(line.split("│")[1].strip() for line in table.splitlines() if "│" in line)
+    for name in ("a.wav", "more/b.flac", "quiet.wav"):
+        assert str(folder / name) in first_column
+    assert "3/3" in shown
+
+
+def test_models_when_the_environment_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_GENRE_MODEL", "nonsense")
+    assert "songnet-gtzan" in run("models").stdout
+
+
+def test_names_too_long(model: Path) -> None:
+    for arguments in (("classify", "x" * 5000, "-m", model), ("inspect", "x" * 5000)):
+        assert "cannot be read" in run(*arguments, code=1).stderr
 
 
 def _walk() -> list[tuple[str, Any]]:

@@ -252,10 +252,18 @@ def test_not_finite_is_refused_with_its_position(bad: float) -> None:
         front_end(np.pad(block, (0, 66_150 - 500)))
 
 
-def test_huge_but_finite_samples_are_taken() -> None:
-    spec = FrontEndSpec()
-    features = FrontEnd(spec)(np.full(spec.window_samples, 3e15, np.float32))
-    assert np.isfinite(features).all()
+@pytest.mark.parametrize("huge", [1.1e6, 1e20, 1e30, -3e38])
+def test_what_is_no_audio_is_refused(huge: float) -> None:
+    samples = np.zeros(66_150, np.float32)
+    samples[7] = huge
+    with pytest.raises(AudioError, match="sample 7 is"):
+        FrontEnd(FrontEndSpec())(samples)
+
+
+def test_loud_floating_point_audio_is_taken() -> None:
+    """As of programs that count to 32,768."""
+    samples = 32768 * music(66_150, 22_050)
+    assert np.isfinite(FrontEnd(FrontEndSpec())(samples)).all()
 
 
 def test_wrong_number_of_samples() -> None:

@@ -99,18 +99,18 @@ def test_latency_is_short() -> None:
 
 @pytest.mark.parametrize(("source", "target"), [(0, 22_050), (44_100, 999), (2**31 - 1, 22_050)])
 def test_impossible_rates(source: int, target: int) -> None:
-    with pytest.raises(AudioError, match="expected 1000 to 768000 Hz"):
+    with pytest.raises(AudioError, match="expected 4000 to 768000 Hz"):
         Resampler(source, target)
 
 
 @pytest.mark.parametrize("source", [44_056, 22_049, 47_999, 767_999])
 def test_odd_rates_are_close_and_small(source: int) -> None:
-    """In tune to 0.03 cents, and without tables of gigabytes."""
+    """In tune to 0.05 cents, and without tables of gigabytes."""
     tracemalloc.start()
     result = resample(tone(1000.0, 2 * source, source), source, 22_050)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(result) == 44_100
-    drift = 2 * np.pi * 1000.0 * 2 * 1.6e-5
+    drift = 2 * np.pi * 1000.0 * 2 * 3e-5
     assert np.abs(result - tone(1000.0, 44_100, 22_050))[1000:-1000].max() < drift + 1e-5
     assert peak < 300e6

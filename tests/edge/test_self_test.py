@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from edge_genre.self_test import SelfTest, signal
+from edge_genre.errors import ModelError
+from edge_genre.self_test import SelfTest, deviation, probe, signal
 
 
 def by_hand(n: int, seed: int, rate: int) -> float:
@@ -39,10 +40,43 @@ def test_seeds_differ() -> None:
 
 
 def test_deviation_is_the_largest() -> None:
-    test = SelfTest(1, (0.5, 0.3, 0.2), 0.01)
     answer = np.array([0.5, 0.35, 0.15], np.float32)
-    assert test.deviation(answer) == pytest.approx(0.05, abs=1e-6)
+    assert deviation(answer, (0.5, 0.3, 0.2)) == pytest.approx(0.05, abs=1e-6)
 
 
-def test_nan_deviates() -> None:
-    assert SelfTest(1, (0.5, 0.5), 0.01).deviation(np.array([np.nan, 0.5], np.float32)) == 1.0
+@pytest.mark.parametrize("answer", [[np.nan, 0.5], [np.inf, 0.5], [0.5], [0.5, 0.2, 0.3]])
+def test_nan_and_another_size_deviate(answer: list[float]) -> None:
+    assert deviation(np.array(answer, np.float32), (0.5, 0.5)) > 1
+
+
+def test_probe_is_even() -> None:
+    features = np.arange(39 * 128, dtype=np.float32).reshape(39, 128)
+    assert probe(features).tolist() == [k * 39 * 128 // 64 for k in range(64)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", -1),
+        ("seed", 2**32),
+        ("seed", 1.5),
+        ("features", ()),
+        ("features", (float("nan"),)),
+        ("features_tolerance", 0),
+        ("features_tolerance", float("inf")),
+        ("probabilities", ("a",)),
+        ("tolerance", float("nan")),
+        ("tolerance", 1),
+        ("tolerance", "x"),
+    ],
+)
+def test_impossible_values(key: str, value: object) -> None:
+    values = {
+        "seed": 1,
+        "features": (0.0,),
+        "features_tolerance": 0.1,
+        "probabilities": (1.0,),
+        "tolerance": 0.1,
+    }
+    with pytest.raises(ModelError, match="impossible"):
+        SelfTest(**(values | {key: value}))

@@ -36,7 +36,9 @@ def bars(probabilities: dict[str, float] | None, top: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    stroke = "━" if (sys.stdout.encoding or "").lower().startswith("utf") else "="
+    # Not sys.stdout, in whose place a live view puts a stream without an encoding.
+    encoding = getattr(sys.__stdout__, "encoding", None) or ""
+    stroke = "━" if encoding.lower().startswith("utf") else "="
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right")
     table.add_column(min_width=_BAR)

@@ -23,6 +23,8 @@ _HANN_5 = np.array([0.0, 0.5, 1.0, 0.5, 0.0])
 class BeatTracker:
     """Finds beats in the levels of one window.
 
+    Computed in double precision: where onsets are few, the tempo hangs on values of 1e-9.
+
     Onset strength is the median over mel bands of the rise in level from frame to frame. The tempo
     is the strongest lag of its local autocorrelation, weighted by a log-normal prior around 120 bpm
     (Grosche, Müller and Kurth 2010; Ellis 2007); the beats are the best path through the onsets at
@@ -35,7 +37,7 @@ class BeatTracker:
     lead : frames by which an onset is noticed early, ``n_fft // (2 * hop_length)`` if centred
     """
 
-    def __init__(self, n_frames: int, frame_rate: float, lead: int, dtype: type[Any]) -> None:
+    def __init__(self, n_frames: int, frame_rate: float, lead: int) -> None:
         self._n_frames = n_frames
         self._frame_rate = frame_rate
         self._lead = lead
@@ -43,19 +45,17 @@ class BeatTracker:
         length = self._length
         half = length // 2
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-        self._hann = hann.astype(dtype)
-        self._padded = np.zeros(n_frames + 2 * half, dtype)
+        self._hann = hann
+        self._padded = np.zeros(n_frames + 2 * half)
         self._windows = sliding_window_view(self._padded, length)[:n_frames]
-        self._ramp = (np.arange(half) / half).astype(dtype)
+        self._ramp = np.arange(half) / half
         # Room for every lag without wrapping around, and a size that the FFT is quick at.
         self._fft = _smooth(length + min(length, n_frames + half))
         # Made once, with the zeros in place: the FFT would copy each frame to pad it.
-        self._frames = np.zeros((min(n_frames, 144), self._fft), dtype)
-        self._spectrum = np.empty(
-            (len(self._frames), self._fft // 2 + 1), np.result_type(dtype, np.complex64)
-        )
+        self._frames = np.zeros((min(n_frames, 144), self._fft))
+        self._spectrum = np.empty((len(self._frames), self._fft // 2 + 1), np.complex128)
         # Of a real signal's spectrum, all bins but the first and the last stand for two.
-        self._fold = np.full(2 * (self._fft // 2 + 1), 2, dtype)
+        self._fold = np.full(2 * (self._fft // 2 + 1), 2.0)
         self._fold[:2] = 1
         if self._fft % 2 == 0:
             self._fold[-2:] = 1

@@ -38,7 +38,7 @@ class FiveChannel:
         self._mfcc = Mfcc(spec, dtype)
         self._chroma = Chroma(sample_rate=spec.sample_rate, n_fft=spec.n_fft, dtype=dtype)
         lead = spec.n_fft // (2 * spec.hop_length) if spec.center else 0
-        self._tracker = BeatTracker(spec.n_frames, spec.sample_rate / spec.hop_length, lead, dtype)
+        self._tracker = BeatTracker(spec.n_frames, spec.sample_rate / spec.hop_length, lead)
         peaks = self._chroma.peak_columns
         self.widths = (*self._mfcc.widths, 1 + spec.n_fft // 2, peaks, peaks)
         self._rows_of_chroma = tables.resize(N_CHROMA, spec.n_mfcc).astype(dtype).T

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from edge_genre.frontend.spectrum import transform
+from edge_genre.frontend.tempogram import MeanTempogram
 
 # librosa's defaults, all of them.
 _START_BPM = 120.0
@@ -22,8 +22,6 @@ _HANN_5 = np.array([0.0, 0.5, 1.0, 0.5, 0.0])
 
 class BeatTracker:
     """Finds beats in the levels of one window.
-
-    Computed in double precision: where onsets are few, the tempo hangs on values of 1e-9.
 
     Onset strength is the median over mel bands of the rise in level from frame to frame. The tempo
     is the strongest lag of its local autocorrelation, weighted by a log-normal prior around 120 bpm
@@ -38,27 +36,10 @@ class BeatTracker:
     """
 
     def __init__(self, n_frames: int, frame_rate: float, lead: int) -> None:
-        self._n_frames = n_frames
         self._frame_rate = frame_rate
         self._lead = lead
-        self._length = max(1, int(_TEMPO_SECONDS * frame_rate))  # frames of one autocorrelation
-        length = self._length
-        half = length // 2
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-        self._hann = hann
-        self._padded = np.zeros(n_frames + 2 * half)
-        self._windows = sliding_window_view(self._padded, length)[:n_frames]
-        self._ramp = np.arange(half) / half
-        # Room for every lag without wrapping around, and a size that the FFT is quick at.
-        self._fft = _smooth(length + min(length, n_frames + half))
-        # Made once, with the zeros in place: the FFT would copy each frame to pad it.
-        self._frames = np.zeros((min(n_frames, 144), self._fft))
-        self._spectrum = np.empty((len(self._frames), self._fft // 2 + 1), np.complex128)
-        # Of a real signal's spectrum, all bins but the first and the last stand for two.
-        self._fold = np.full(2 * (self._fft // 2 + 1), 2.0)
-        self._fold[:2] = 1
-        if self._fft % 2 == 0:
-            self._fold[-2:] = 1
+        length = max(2, int(_TEMPO_SECONDS * frame_rate))  # frames of one autocorrelation
+        self._tempogram = MeanTempogram(n_frames, length)
         lags = np.arange(1, length)
         bpm = 60.0 * frame_rate / lags
         prior = -0.5 * np.log2(bpm / _START_BPM) ** 2
@@ -90,27 +71,7 @@ class BeatTracker:
         """Beats a minute, one of the values that whole frames allow; 0 without onsets."""
         if not onsets.any():
             return 0.0
-        half, n = self._length // 2, self._n_frames
-        # A ramp down to 0 on both sides.
-        self._padded[half : half + n] = onsets
-        np.multiply(self._ramp, onsets[0], out=self._padded[:half])
-        np.multiply(self._ramp[::-1], onsets[-1], out=self._padded[half + n :])
-        power = np.zeros(2 * (self._fft // 2 + 1))
-        for first in range(0, n, len(self._frames)):
-            count = min(len(self._frames), n - first)
-            frames = self._frames[:count]
-            np.multiply(
-                self._windows[first : first + count], self._hann, out=frames[:, : self._length]
-            )
-            parts = transform(frames, self._spectrum[:count]).view(frames.dtype)
-            np.square(parts, out=parts)
-            # Each autocorrelation is divided by its largest value, that of lag 0: its energy.
-            energy = parts @ self._fold
-            silent = energy < np.finfo(energy.dtype).tiny
-            weights = np.where(silent, 0, 1 / np.where(silent, 1, energy))
-            power += weights @ parts
-        power = self._fft * (power[::2] + power[1::2])
-        strength = np.fft.irfft(power, self._fft)[1 : self._length] / n
+        strength = self._tempogram(onsets)[1:]
         return float(self._bpm[np.argmax(np.log1p(1e6 * strength) + self._prior)])
 
     def beats(self, onsets: NDArray[Any], bpm: float) -> NDArray[np.intp]:
@@ -187,15 +148,3 @@ def _trimmed(score: NDArray[np.float64], beats: NDArray[np.intp]) -> NDArray[np.
     if not len(strong):
         return beats[:0]
     return np.asarray(beats[(beats >= strong[0]) & (beats <= strong[-1])])
-
-
-def _smooth(n: int) -> int:
-    """The least number from n on with no prime factor above 5."""
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 1

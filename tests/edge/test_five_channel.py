@@ -19,6 +19,7 @@ from edge_genre.frontend import PRESETS, FrontEnd, FrontEndSpec, tables
 from edge_genre.frontend.beats import BeatTracker
 from edge_genre.frontend.mfcc import delta
 from edge_genre.frontend.spectrum import transform
+from edge_genre.frontend.tempogram import MeanTempogram
 from tests.signals import SIGNALS, music
 
 SPEC = FrontEndSpec.preset("five-channel-first")
@@ -198,6 +199,18 @@ def test_beats_of_any_onsets_equal_librosa(seed: int, n: int, density: float) ->
     found = tracker.tempo(onsets)
     assert found == pytest.approx(float(np.atleast_1d(bpm)[0]), abs=1e-9)
     np.testing.assert_array_equal(tracker.beats(onsets, found), beats)
+
+
+@settings(deadline=None, max_examples=100)
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 260), density=st.floats(0, 1))
+def test_mean_tempogram_equals_librosa(seed: int, n: int, density: float) -> None:
+    """Short signals have a closed form; both hold with and without onsets at the ends."""
+    rng = np.random.default_rng(seed)
+    onsets = np.where(rng.random(n) < density, rng.random(n) ** 3, 0)
+    onsets[0] *= seed % 2
+    expected = librosa.feature.tempogram(onset_envelope=onsets, sr=22_050, win_length=344)
+    found = MeanTempogram(n, 344)(onsets)
+    np.testing.assert_allclose(found, expected.mean(axis=1), atol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["silence", "constant", "denormal"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,8 +14,17 @@ from typing import Any
 
 import numpy as np
 
-# Set before a benchmark imports NumPy or an engine, so that each runs in one thread.
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def one_thread(module: str) -> None:
+    """Start a benchmark's module anew with BLAS in one thread, unless it runs so already.
+
+    NumPy reads the number when it is imported, which it has been by now.
+    """
+    if any(os.environ.get(name) != value for name, value in _ONE_THREAD.items()):
+        command = [sys.executable, "-m", module, *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **_ONE_THREAD})
 
 
 def medians(tasks: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:

@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+# CI adds pytorch, whose tests skip without it.
+EXTRAS ?= dev
 # The sources that an installation copies or links; a change there installs again.
 SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models -type f -not -name '*.pyc')
 
@@ -43,5 +45,5 @@ $(RUNTIME): $(BIN)/python $(SOURCES)
 
 # A strict editable install links file by file, so that type checkers and editors follow it.
 $(DEV): $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=strict
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' --config-settings editable_mode=strict
 	touch $@

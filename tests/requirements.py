@@ -1,6 +1,9 @@
-"""System packages that a test needs."""
+"""What a test needs beyond the developers' installation."""
 
+import importlib
 import os
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
@@ -9,7 +12,18 @@ def require_system(missing: list[str]) -> None:
     """Skip a test whose Debian packages are missing; with EDGE_GENRE_REQUIRE_ALL=1, fail it."""
     if not missing:
         return
-    reason = f"not installed: {' '.join(missing)}"
+    _skip(f"not installed: {' '.join(missing)}")
+
+
+def require_package(name: str) -> ModuleType:
+    """Import a large Python package that is no part of the extra `dev`; skip or fail as above."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        _skip(f"not installed: {name}")
+
+
+def _skip(reason: str) -> NoReturn:
     if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
         pytest.fail(reason)
     pytest.skip(reason)

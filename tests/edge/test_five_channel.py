@@ -4,11 +4,12 @@ import csv
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
 import pytest
-import torch
+import scipy.ndimage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -20,23 +21,21 @@ from edge_genre.frontend.beats import BeatTracker
 from edge_genre.frontend.mfcc import delta
 from edge_genre.frontend.spectrum import transform
 from edge_genre.frontend.tempogram import MeanTempogram
+from tests.requirements import require_package
 from tests.signals import SIGNALS, music
 
 SPEC = FrontEndSpec.preset("five-channel-first")
 LIMITS = (5e-4, 1e-4, 1e-4, 5e-4, 1e-5)  # MFCC, delta, delta-delta, beat-synchronous, chroma
 
 
-def resized(features: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinear resizing by PyTorch."""
-    image = torch.from_numpy(np.ascontiguousarray(features, np.float32))[None, None]
-    result = torch.nn.functional.interpolate(
-        image, size=shape, mode="bilinear", align_corners=False
-    )
-    return result[0, 0].numpy()
+def resized(features: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Bilinear resizing with half-pixel centres, by SciPy."""
+    factors = [new / old for new, old in zip(shape, features.shape, strict=True)]
+    return scipy.ndimage.zoom(features, factors, order=1, mode="nearest", grid_mode=True)
 
 
 def reference(window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The stack by librosa and PyTorch, as the published pipeline makes it [shape=(5, 40, n)]."""
+    """The stack by librosa and SciPy, as the published pipeline makes it [shape=(5, 40, n)]."""
     found = published(window)
     shape = found["MFCC"].shape
     synchronous = found["beat-synchronous MFCC"]
@@ -108,26 +107,32 @@ def test_stack_of_30_seconds_equals_librosa(clips: Path) -> None:
     assert check(FrontEnd(spec), samples[: spec.window_samples]).shape == (5, 40, 1292)
 
 
-class Checkpoint(torch.nn.Module):
-    """The published five-channel CNN, from its description."""
+def checkpoint(torch: Any, path: Path) -> Any:
+    """The published five-channel CNN, from its description, with its trained weights."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.block1, self.block2 = self._block(5, 32), self._block(32, 64)
-        self.fc1 = torch.nn.Linear(64, 128)
-        self.bn_fc = torch.nn.BatchNorm1d(128)
-        self.out = torch.nn.Linear(128, 10)
+    class FiveChannelCnn(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block1, self.block2 = self._block(5, 32), self._block(32, 64)
+            self.fc1 = torch.nn.Linear(64, 128)
+            self.bn_fc = torch.nn.BatchNorm1d(128)
+            self.out = torch.nn.Linear(128, 10)
 
-    @staticmethod
-    def _block(n_in: int, n_out: int) -> torch.nn.Sequential:
-        convolution = torch.nn.Conv2d(n_in, n_out, 3, padding=1)
-        norm = torch.nn.BatchNorm2d(n_out)
-        return torch.nn.Sequential(convolution, torch.nn.ReLU(), norm, torch.nn.MaxPool2d(2))
+        @staticmethod
+        def _block(n_in: int, n_out: int) -> Any:
+            convolution = torch.nn.Conv2d(n_in, n_out, 3, padding=1)
+            norm = torch.nn.BatchNorm2d(n_out)
+            return torch.nn.Sequential(convolution, torch.nn.ReLU(), norm, torch.nn.MaxPool2d(2))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities (n, 10) of stacks (n, 5, 40, 130)."""
-        x = self.block2(self.block1(x)).mean(dim=(2, 3))
-        return torch.log_softmax(self.out(self.bn_fc(torch.relu(self.fc1(x)))), dim=1)
+        def forward(self, x: Any) -> Any:
+            """Log-probabilities (n, 10) of stacks (n, 5, 40, 130)."""
+            x = self.block2(self.block1(x)).mean(dim=(2, 3))
+            return torch.log_softmax(self.out(self.bn_fc(torch.relu(self.fc1(x)))), dim=1)
+
+    network = FiveChannelCnn()
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(saved["model_state_dict"])
+    return network.eval()
 
 
 def test_published_checkpoint_answers_the_same(
@@ -136,12 +141,8 @@ def test_published_checkpoint_answers_the_same(
     report: Callable[[str], None],
 ) -> None:
     """A trained network on our features and on librosa's."""
-    network = Checkpoint()
-    saved = torch.load(
-        reference_models / "five_channel_cnn.ckpt", map_location="cpu", weights_only=True
-    )
-    network.load_state_dict(saved["model_state_dict"])
-    network.eval()
+    torch = require_package("torch")
+    network = checkpoint(torch, reference_models / "five_channel_cnn.ckpt")
     front_end = FrontEnd(SPEC)
     with torch.no_grad():
         ours, theirs = (
@@ -184,9 +185,12 @@ def test_deltas_equal_librosa(order: int, n_frames: int) -> None:
 @settings(deadline=None, max_examples=200)
 @given(n_in=st.integers(1, 60), n_out=st.integers(1, 200))
 def test_resizing_equals_pytorch(n_in: int, n_out: int) -> None:
-    values = np.random.default_rng(n_in).standard_normal((1, n_in))
-    ours = values @ tables.resize(n_in, n_out).T
-    np.testing.assert_allclose(ours, resized(values, (1, n_out)), atol=5e-5)
+    torch = require_package("torch")
+    values = np.random.default_rng(n_in).standard_normal(n_in)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(values)[None, None], size=n_out, mode="linear", align_corners=False
+    )
+    np.testing.assert_allclose(tables.resize(n_in, n_out) @ values, theirs[0, 0], atol=1e-9)
 
 
 @settings(deadline=None, max_examples=60)

@@ -53,6 +53,18 @@ def command(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     )
 
 
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which ``edge-genre`` stands for the real program."""
+    program = Path(sys.executable).with_name("edge-genre")
+    return subprocess.run(
+        ["bash", "-c", f'set -o pipefail; edge-genre() {{ {program} "$@"; }}; {line}'],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of audio: two songs, one of silence."""
@@ -361,16 +373,8 @@ def test_interrupted_table_shows_what_is_done(tmp_path: Path, folder: Path, mode
 
 def test_closed_pipe(folder: Path, model: Path) -> None:
     """Who reads only the first line gets no complaint."""
-    program = Path(sys.executable).with_name("edge-genre")
     many = " ".join([str(folder)] * 60)
-    result = subprocess.run(
-        f"set -o pipefail; {program} classify {many} -m {model} --json --windows | head -n 1",
-        shell=True,
-        executable="/bin/bash",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = shell(f"edge-genre classify {many} -m {model} --json --windows | head -n 1")
     assert len(lines(result.stdout)) == 1
     assert result.stderr == ""
     assert result.returncode == 0
@@ -383,33 +387,15 @@ def test_closed_pipe(folder: Path, model: Path) -> None:
 def test_outputs_that_take_nothing(
     folder: Path, model: Path, arguments: str, redirect: str, code: int
 ) -> None:
-    program = Path(sys.executable).with_name("edge-genre")
     filled = arguments.format(song=folder / "a.wav", model=model)
-    result = subprocess.run(
-        f"{program} {filled} {redirect}",
-        shell=True,
-        executable="/bin/bash",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = shell(f"edge-genre {filled} {redirect}")
     assert result.returncode == code
     assert len(result.stderr.splitlines()) == code
 
 
 def test_closed_standard_input(model: Path) -> None:
-    program = Path(sys.executable).with_name("edge-genre")
-    for command in (f"classify - -m {model}", f"listen --input - -m {model}"):
-        result = subprocess.run(
-            f"{program} {command} <&-",
-            shell=True,
-            executable="/bin/bash",
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    for arguments in (f"classify - -m {model}", f"listen --input - -m {model}"):
+        result = shell(f"edge-genre {arguments} <&-")
         assert result.returncode == 1
         assert result.stderr == "edge-genre: -: the standard input is closed\n"
 

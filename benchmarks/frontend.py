@@ -8,11 +8,12 @@ One thread. R is the cost of the FFT alone: one warm float32
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from numpy.typing import NDArray
 from edge_genre.audio.file import AudioFile, find_audio
 from edge_genre.audio.resample import Resampler
 from edge_genre.benchmarks.measure import machine, medians, one_thread
+from edge_genre.benchmarks.peers import LIBROSA, PEERS
 from edge_genre.demo.compose import RATE, compose
 from edge_genre.frontend import FrontEnd, FrontEndSpec, tables
 
 SPEC = FrontEndSpec.preset("five-channel-first")
 LOG_MEL = FrontEndSpec(ref=1.0)
 HOP = 22  # frames
+log_mel = LIBROSA.make()
 # Largest errors allowed, and the most that a task may cost.
 LIMITS = {"log-mel": 1e-3, "MFCC": 5e-4, "delta": 1e-4, "delta-delta": 1e-4}
 LIMITS |= {"beat-synchronous MFCC": 5e-4, "chroma": 1e-5}
@@ -52,11 +55,6 @@ def published(window: NDArray[np.float32]) -> dict[str, Any]:
         "bpm": float(np.atleast_1d(bpm)[0]),
         "beats": beats,
     }
-
-
-def log_mel(window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """librosa's log-mel spectrogram."""
-    return librosa.power_to_db(librosa.feature.melspectrogram(y=window, sr=22_050)).T
 
 
 def real_windows(clips: Path) -> Iterator[NDArray[np.float32]]:
@@ -139,7 +137,7 @@ def streaming(spec: FrontEndSpec, samples: NDArray[np.float32]) -> Callable[[], 
 
 
 def costs(rounds: int) -> dict[str, float]:
-    """Median seconds of every task, ours and librosa's."""
+    """Median seconds of every task: ours, librosa's and the peers'."""
     samples = np.tile(Resampler(RATE, 22_050).process(compose().mean(axis=1)), 3)
     short, long = samples[: SPEC.window_samples], samples[: 30 * 22_050]
     rng = np.random.default_rng(0)
@@ -153,7 +151,7 @@ def costs(rounds: int) -> dict[str, float]:
     mel_30 = FrontEnd(LOG_MEL.replace(window_seconds=30))
     stack_30 = FrontEnd(SPEC.replace(window_seconds=30))
     mfcc = FrontEnd(FrontEndSpec.preset("mfcc-13"))
-    ours = medians(
+    return medians(
         {
             "FFT of 130 frames (R)": fft(130),
             f"FFT of {HOP} frames": fft(HOP),
@@ -164,57 +162,35 @@ def costs(rounds: int) -> dict[str, float]:
             f"five channels, hop of {HOP} frames": streaming(SPEC, samples),
             "log-mel, 30 s": lambda: mel_30(long),
             "five channels, 30 s": lambda: stack_30(long),
-        },
-        rounds=rounds,
-    )
-    theirs = medians(
-        {
             "librosa: log-mel, 3 s": lambda: log_mel(short),
             "librosa: five channels, 3 s": lambda: published(short),
-            **_peers(short),
+            **{
+                f"{peer.module}: {peer.what}, 3 s": partial(peer.make(), short)
+                for peer in PEERS
+                if peer.installed
+            },
         },
-        rounds=max(5, rounds // 5),
+        rounds=rounds,
+        burst=3,
     )
-    return ours | theirs
 
 
-def _peers(samples: NDArray[np.float32]) -> dict[str, Callable[[], object]]:
-    """Other front ends, where they are installed: 128 mel bands of 3 s, or what is nearest."""
-    tasks: dict[str, Callable[[], object]] = {}
-    if importlib.util.find_spec("kaldi_native_fbank"):
-        import kaldi_native_fbank as knf
-
-        options = knf.FbankOptions()
-        options.frame_opts.samp_freq = 22_050
-        options.frame_opts.frame_length_ms = 2048 / 22.05
-        options.frame_opts.frame_shift_ms = 512 / 22.05
-        options.frame_opts.dither = 0
-        options.mel_opts.num_bins = 128
-
-        def kaldi() -> object:
-            fbank = knf.OnlineFbank(options)
-            fbank.accept_waveform(22_050, samples)
-            fbank.input_finished()
-            return [fbank.get_frame(i) for i in range(fbank.num_frames_ready)]
-
-        tasks["kaldi-native-fbank: 128 bands, 3 s"] = kaldi
-    if importlib.util.find_spec("python_speech_features"):
-        import python_speech_features as psf
-
-        tasks["python_speech_features: 128 bands, 3 s"] = lambda: psf.logfbank(
-            samples, 22_050, winlen=2048 / 22_050, winstep=512 / 22_050, nfilt=128, nfft=2048
-        )
-    if importlib.util.find_spec("pymicro_features"):
-        from pymicro_features import MicroFrontend
-
-        pcm = (samples[: 3 * 16_000] * 32767).astype("<i2").tobytes()
-
-        def micro() -> object:
-            front_end = MicroFrontend()
-            return [front_end.process_samples(pcm[i : i + 320]) for i in range(0, len(pcm), 320)]
-
-        tasks["pymicro-features: 40 bands of 16 kHz, 3 s"] = micro
-    return tasks
+def peers(windows: Iterable[NDArray[np.float32]]) -> dict[str, dict[str, Any]]:
+    """What the other front ends compute, and how far that is from librosa's log-mel."""
+    found: dict[str, dict[str, Any]] = {
+        peer.module: {"features": peer.what, "remark": peer.remark, "largest error, dB": None}
+        for peer in PEERS
+        if peer.installed
+    }
+    comparable = [peer for peer in PEERS if peer.installed and peer.comparable]
+    for window in windows:
+        reference = log_mel(window)
+        for peer in comparable:
+            about = found[peer.module]
+            about["largest error, dB"] = max(
+                about["largest error, dB"] or 0.0, peer.error(window, reference)
+            )
+    return found
 
 
 def start_up(rounds: int) -> dict[str, float]:
@@ -275,6 +251,15 @@ def table(report: dict[str, Any]) -> str:
     for name in ("other bpm", "other beats", "other tuning"):
         found = " | ".join(str(each[name]) for each in error.values())
         rows.append(f"| windows with {name} | {found} | 0 |")
+    rows += [
+        "",
+        "| peer | computes | largest difference from librosa, dB | remark |",
+        "|---|---|---|---|",
+    ]
+    for name, about in report["peers"].items():
+        worst = about["largest error, dB"]
+        shown = "something else" if worst is None else f"{worst:.1e}"
+        rows.append(f"| {name} | {about['features']} | {shown} | {about['remark']} |")
     ratio = start["first five-channel features, s"] / start["import numpy, s"]
     rows += [
         "",
@@ -290,18 +275,19 @@ def table(report: dict[str, Any]) -> str:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder of real music for the errors.  [default: synthetic windows only]",
 )
-@click.option("--rounds", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=40, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the report.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the table.")
 def main(clips: Path | None, rounds: int, json_path: Path | None, markdown: Path | None) -> None:
     """Measure the front end and print the table."""
     one_thread("edge_genre.benchmarks.frontend")
     report = {
-        "machine": machine("numpy", "librosa", "kaldi-native-fbank", "python_speech_features")
+        "machine": machine("numpy", *(peer.module for peer in (LIBROSA, *PEERS)))
         | {"start": "one thread, medians"},
         "seconds": costs(rounds),
         "errors": {"synthetic": errors(synthetic_windows())}
         | ({"real": errors(real_windows(clips))} if clips else {}),
+        "peers": peers(islice(real_windows(clips) if clips else synthetic_windows(), 100)),
         "start-up": start_up(max(3, rounds // 10)),
     }
     text = table(report)

@@ -27,16 +27,22 @@ def one_thread(module: str) -> None:
         os.execve(sys.executable, command, {**os.environ, **_ONE_THREAD})
 
 
-def medians(tasks: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
-    """Median seconds of each task; the tasks take turns, so that a slow moment hits all of them."""
+def medians(
+    tasks: Mapping[str, Callable[[], object]], *, rounds: int, burst: int = 1
+) -> dict[str, float]:
+    """Median seconds of each task; the tasks take turns, so that a slow moment hits all of them.
+
+    Each turn is one call that is not timed, since the tasks push one another out of the caches, and
+    a burst of calls that are.
+    """
     times: dict[str, list[float]] = {name: [] for name in tasks}
-    for name in tasks:
-        tasks[name]()  # warm
     for _ in range(rounds):
         for name, task in tasks.items():
-            begin = time.perf_counter()
             task()
-            times[name].append(time.perf_counter() - begin)
+            for _ in range(burst):
+                begin = time.perf_counter()
+                task()
+                times[name].append(time.perf_counter() - begin)
     return {name: float(np.median(values)) for name, values in times.items()}
 
 

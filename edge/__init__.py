@@ -7,10 +7,14 @@ song = classifier.classify_file("song.ogg")
 print(song.label, song.probability)
 """
 
-from edge_genre.classifier import Classifier
-from edge_genre.errors import EdgeGenreError
-from edge_genre.frontend import FrontEnd, FrontEndSpec
-from edge_genre.results import SongResult, WindowResult
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_genre.classifier import Classifier
+    from edge_genre.errors import EdgeGenreError
+    from edge_genre.frontend import FrontEnd, FrontEndSpec
+    from edge_genre.results import SongResult, WindowResult
 
 __all__ = [
     "Classifier",
@@ -20,3 +24,26 @@ __all__ = [
     "SongResult",
     "WindowResult",
 ]
+
+# Each is loaded when it is first used (PEP 562), so that a program that wants the front end alone
+# does not pay for engines, model files and audio.
+_MODULES = {
+    "Classifier": "classifier",
+    "EdgeGenreError": "errors",
+    "FrontEnd": "frontend",
+    "FrontEndSpec": "frontend",
+    "SongResult": "results",
+    "WindowResult": "results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

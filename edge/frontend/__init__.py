@@ -89,10 +89,13 @@ class FrontEnd:
             self._kind = kind = _KINDS[spec.kind](spec, dtype)
             self._spectrum = PowerSpectrum(spec, dtype)
             self._samples = self._spectrum.samples
-            self._rows, self._new_rows = (
-                [np.zeros((count, width), dtype) for width in kind.widths]
-                for count in (spec.n_frames, self._spectrum.block_frames)
-            )
+            # A hop that keeps frames is a step through room for two windows of them.
+            room = spec.n_frames * (1 + (self.hop < spec.window_samples))
+            self._stored = [np.zeros((room, width), dtype) for width in kind.widths]
+            self._rows = _part(self._stored, 0, spec.n_frames)
+            self._first_row = 0
+            block = self._spectrum.block_frames
+            self._new_rows = [np.zeros((block, width), dtype) for width in kind.widths]
         self._queue = _SampleQueue(2 * spec.window_samples)
         self.reset()
 
@@ -239,15 +242,23 @@ class FrontEnd:
         new = [range(self.spec.n_frames)]
         frames, rest = divmod(advanced, self.spec.hop_length)
         if advanced and not rest and frames < len(interior):
-            # A frame that was whole and still is: its row only moves. (In one dimension NumPy
-            # moves overlapping memory without a temporary copy.)
-            for field in self._rows:
-                flat, moved = field.reshape(-1), frames * field.shape[1]
-                flat[:-moved] = flat[moved:]
+            # A frame that was whole and still is keeps its row.
+            self._step(frames)
             new = [range(interior.start), range(interior.stop - frames, self.spec.n_frames)]
         for batch in _batches(new, self._spectrum.block_frames):
             self._analyse(batch)
         return self._kind.finish(self._rows).astype(np.float32, copy=False)
+
+    def _step(self, frames: int) -> None:
+        """Let ``_rows`` begin so many frames later; what lies behind the kept ones is stale."""
+        count = self.spec.n_frames
+        first = self._first_row + frames
+        if first + count > len(self._stored[0]):
+            for field in self._stored:
+                field[: count - frames] = field[first : first + count - frames]
+            first = 0
+        self._first_row = first
+        self._rows = _part(self._stored, first, first + count)
 
     def _analyse(self, frames: list[range]) -> None:
         """Compute the rows of some stretches of frames, together."""

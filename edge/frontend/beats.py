@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from edge_genre.frontend.median import sort_for_median
 from edge_genre.frontend.tempogram import MeanTempogram
 
 # librosa's defaults, all of them.
@@ -45,6 +46,7 @@ class BeatTracker:
         prior = -0.5 * np.log2(bpm / _START_BPM) ** 2
         prior[: int(np.argmax(bpm < _MAX_BPM))] = -np.inf
         self._bpm, self._prior = bpm, prior
+        self._path = lru_cache(maxsize=16)(partial(_Path, n_frames))
 
     def onset_strength(self, levels: NDArray[Any]) -> NDArray[Any]:
         """Onset strength of each frame.
@@ -59,12 +61,10 @@ class BeatTracker:
         """
         rises = levels[1:] - levels[:-1]
         np.maximum(rises, 0, out=rises)
-        rises.sort(axis=1)  # NumPy's sort is quicker than its partition here
-        n_mels = rises.shape[1]
-        median = (rises[:, (n_mels - 1) // 2] + rises[:, n_mels // 2]) / 2
+        medians = sort_for_median(rises)
         onsets = np.zeros(len(levels), levels.dtype)
         first = 1 + self._lead
-        onsets[first:] = median[: len(levels) - first]
+        onsets[first:] = medians[: len(levels) - first]
         return onsets
 
     def tempo(self, onsets: NDArray[Any]) -> float:
@@ -78,67 +78,83 @@ class BeatTracker:
         """Frames of the beats, in order [shape=(n,)]; none where there are no onsets."""
         if not onsets.any():
             return np.empty(0, np.intp)
-        period = int(np.round(60.0 * self._frame_rate / bpm))
-        spread = onsets.std(ddof=1)
-        normalized = (onsets / (spread + np.finfo(onsets.dtype).tiny)).astype(np.float64)
+        centred = onsets - onsets.mean()
+        spread = math.sqrt(float(centred @ centred) / (len(onsets) - 1))
+        tiny = float(np.finfo(onsets.dtype).tiny)
+        normalized = (onsets / (spread + tiny)).astype(np.float64)
         normalized[0] = 0.0  # the reference's smoothing never reads it
-        score = np.convolve(normalized, _smoothing(period))[period : period + len(onsets)]
-        return _trimmed(score, _best_path(score, period))
+        return self._path(int(np.round(60.0 * self._frame_rate / bpm)))(normalized)
 
 
-@lru_cache(maxsize=64)
-def _smoothing(period: int) -> NDArray[np.float64]:
-    """A Gaussian, a 32nd of the period wide."""
-    return np.exp(-0.5 * (np.arange(-period, period + 1) * 32.0 / period) ** 2)
+class _Path:
+    """The best path through the onsets of ``n`` frames, for one period between beats.
 
-
-@lru_cache(maxsize=64)
-def _penalty(period: int) -> NDArray[np.float64]:
-    """What a step costs that is not one period long, for steps of half a period to two."""
-    steps = np.arange(round(period / 2), 2 * period + 1)
-    steps = steps[steps > 0]
-    return np.asarray(-_TIGHTNESS * (np.log(steps) - np.log(period)) ** 2)
-
-
-def _best_path(score: NDArray[np.float64], period: int) -> NDArray[np.intp]:
-    """The frames of the best path, in order.
-
-    No step is shorter than half a period, so that the totals of as many frames are found at once.
+    No step is shorter than half a period, so that the best totals of as many frames are found at
+    once; the views and buffers of these blocks are made here, since a period stays for a while.
     """
-    penalty = _penalty(period)
-    longest = 2 * period
-    shortest = longest + 1 - len(penalty)
-    n = len(score)
-    # The best total score of a path up to each frame. Nothing leads to a frame before the first,
-    # nor from one to the first few.
-    total = np.full(longest + n, -np.inf)
-    total[longest : longest + shortest] = score[:shortest]
-    # Window i holds the totals of frames i - longest .. i - shortest; nearest first.
-    windows = sliding_window_view(total, len(penalty))[:n, ::-1]
-    for first in range(shortest, n, shortest):
-        last = min(first + shortest, n)
-        best = np.maximum.reduce(windows[first:last] + penalty, axis=1)
-        np.add(score[first:last], best, out=total[longest + first : longest + last])
-    # Back from the last beat; weak frames before the first strong one begin no path.
-    strong = max(shortest, int(np.argmax(score >= 0.01 * score.max())))
-    path = [_last(total[longest:])]
-    while path[-1] >= strong:
-        step = shortest + int(np.argmax(windows[path[-1]] + penalty))
-        path.append(path[-1] - step)
-    return np.array(path[::-1], np.intp)
+
+    def __init__(self, n: int, period: int) -> None:
+        self._period = period
+        steps = np.arange(max(1, round(period / 2)), 2 * period + 1)
+        # What a step costs that is not one period long.
+        self._penalty = -_TIGHTNESS * (np.log(steps) - np.log(period)) ** 2
+        # A Gaussian, a 32nd of the period wide.
+        self._smoothing = np.exp(-0.5 * (np.arange(-period, period + 1) * 32.0 / period) ** 2)
+        self._shortest, longest = int(steps[0]), int(steps[-1])
+        self._score = np.empty(n)
+        # The best total score of a path up to each frame. Nothing leads to a frame before the
+        # first, nor from one to the first few.
+        self._padded = np.full(longest + n, -np.inf)
+        self._total = self._padded[longest:]
+        # Row i: the totals of frames i - shortest, i - shortest - 1, ... i - longest.
+        nearest_first = (self._padded.itemsize, -self._padded.itemsize)
+        self._earlier = as_strided(
+            self._padded[longest - self._shortest :], (n, len(steps)), nearest_first
+        )
+        sums = np.empty((self._shortest, len(steps)))
+        best = np.empty(self._shortest)
+        self._blocks = []
+        for first in range(self._shortest, n, self._shortest):
+            block = slice(first, min(first + self._shortest, n))
+            size = block.stop - first
+            self._blocks.append(
+                (
+                    self._earlier[block],
+                    sums[:size],
+                    best[:size],
+                    self._score[block],
+                    self._total[block],
+                )
+            )
+
+    def __call__(self, normalized: NDArray[np.float64]) -> NDArray[np.intp]:
+        score, total = self._score, self._total
+        smoothed = np.convolve(normalized, self._smoothing)
+        score[:] = smoothed[self._period : self._period + len(score)]
+        total[: self._shortest] = score[: self._shortest]
+        for earlier, sums, best, own, block_total in self._blocks:
+            np.add(earlier, self._penalty, out=sums)
+            np.maximum.reduce(sums, axis=1, out=best)
+            np.add(own, best, out=block_total)
+        # Back from the last beat; weak frames before the first strong one begin no path.
+        strong = max(self._shortest, int(np.argmax(score >= 0.01 * score.max())))
+        path = [_last(total)]
+        while path[-1] >= strong:
+            step = int((self._earlier[path[-1]] + self._penalty).argmax())
+            path.append(path[-1] - self._shortest - step)
+        return _trimmed(score, np.array(path[::-1], np.intp))
 
 
 def _last(total: NDArray[np.float64]) -> int:
     """The last local maximum of the total score that is half its median at least."""
-    peaks = np.zeros(len(total), bool)
-    peaks[1:-1] = (total[1:-1] > total[:-2]) & (total[1:-1] >= total[2:])
-    peaks[-1] = total[-1] > total[-2]
-    if not peaks.any():
+    middle = total[1:-1]
+    peaks = 1 + np.flatnonzero((middle > total[:-2]) & (middle >= total[2:]))
+    if total[-1] > total[-2]:
+        peaks = np.append(peaks, len(total) - 1)
+    if not len(peaks):
         return len(total) - 1
-    heights = np.sort(total[peaks])
-    median = (heights[(len(heights) - 1) // 2] + heights[len(heights) // 2]) / 2
-    strong = np.flatnonzero(peaks & (total >= 0.5 * median))
-    return int(strong[-1]) if len(strong) else len(total) - 1
+    strong = np.flatnonzero(total[peaks] >= 0.5 * sort_for_median(total[peaks]))
+    return int(peaks[strong[-1]]) if len(strong) else len(total) - 1
 
 
 def _trimmed(score: NDArray[np.float64], beats: NDArray[np.intp]) -> NDArray[np.intp]:

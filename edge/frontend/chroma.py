@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.frontend.median import sort_for_median
+
 N_CHROMA = 12
 _TUNINGS = np.linspace(-0.5, 0.5, 101)  # edges of the histogram; a tuning is the lower one
 _A0 = 440.0 / 16  # Hz; octaves are counted from it
@@ -72,9 +74,7 @@ class Chroma:
         found = magnitudes[magnitudes > 0]
         if not len(found):
             return 0.0
-        found.sort()
-        median = (found[(len(found) - 1) // 2] + found[len(found) // 2]) / 2
-        chosen = deviations[magnitudes >= median]
+        chosen = deviations[magnitudes >= sort_for_median(found)]
         counts = np.bincount(chosen.astype(np.intp), minlength=len(_TUNINGS) - 1)
         return float(_TUNINGS[np.argmax(counts)])
 

@@ -12,7 +12,7 @@ from edge_genre.frontend import tables
 from edge_genre.frontend.beats import BeatTracker
 from edge_genre.frontend.chroma import N_CHROMA, Chroma
 from edge_genre.frontend.log_mel import normalize
-from edge_genre.frontend.mfcc import Mfcc, delta
+from edge_genre.frontend.mfcc import Deltas, Mfcc
 from edge_genre.frontend.spec import FrontEndSpec
 
 
@@ -36,6 +36,7 @@ class FiveChannel:
         self.spec = spec
         self._dtype = dtype
         self._mfcc = Mfcc(spec, dtype)
+        self._deltas = Deltas(dtype)
         self._chroma = Chroma(sample_rate=spec.sample_rate, n_fft=spec.n_fft, dtype=dtype)
         lead = spec.n_fft // (2 * spec.hop_length) if spec.center else 0
         self._tracker = BeatTracker(spec.n_frames, spec.sample_rate / spec.hop_length, lead)
@@ -65,8 +66,7 @@ class FiveChannel:
 
         channels = np.empty((5, n_frames, n_mfcc), self._dtype)
         channels[0] = mfcc
-        delta(mfcc, 1, channels[1])
-        delta(mfcc, 2, channels[2])
+        self._deltas(mfcc, channels[1:3])
         synchronous = _between(mfcc, beats)
         resize = tables.resize(len(synchronous), n_frames).astype(self._dtype)
         np.matmul(resize, synchronous, out=channels[3])
@@ -83,7 +83,7 @@ def _between(features: NDArray[Any], beats: NDArray[np.intp]) -> NDArray[Any]:
     Without beats the whole window is one stretch. (librosa's ``sync`` returns nothing then, and the
     published pipeline fails.)
     """
-    starts = np.unique(np.append(beats, 0))
+    starts = beats if len(beats) and beats[0] == 0 else np.concatenate([[0], beats])
     lengths = np.diff(np.append(starts, len(features)))
     sums = np.add.reduceat(features, starts, axis=0, dtype=np.float64)
     return np.asarray(sums / lengths[:, None], features.dtype)

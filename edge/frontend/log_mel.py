@@ -16,7 +16,7 @@ from edge_genre.frontend.spec import FrontEndSpec
 # A low mel filter spans a handful of bins and a high one hundreds, so that most of a dense product
 # multiplies zeros. Cutting the bank into groups of bands, each with its own range of bins, skips
 # most of them and keeps the products large enough for BLAS.
-_GROUP_EDGES = (0.0, 0.375, 0.5625, 0.7, 0.83, 0.92, 1.0)  # of the number of bands
+_GROUP_EDGES = (0.0, 0.375, 0.625, 0.8125, 1.0)  # of the number of bands
 _DECIBEL = 10.0 / math.log(10.0)
 
 

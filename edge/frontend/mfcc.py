@@ -44,19 +44,38 @@ class Mfcc:
         return mfcc if self.spec.axes == "time_first" else mfcc.T
 
 
-def delta(features: NDArray[Any], order: int, out: NDArray[Any]) -> None:
-    """Deltas along time, as ``librosa.feature.delta`` with width 9 and mode ``interp``.
+class Deltas:
+    """Deltas and delta-deltas along time, as ``librosa.feature.delta``, width 9, mode ``interp``.
 
-    Parameters
-    ----------
-    features, out : float [shape=(n_frames, n)], 9 frames at least
-    order : 1, or 2 for delta-deltas
+    Both are sums over the nine frames around one: a matrix with nine diagonals, of which one block
+    of frames after the other takes the same part.
     """
-    half = tables.DELTA_WIDTH // 2
-    inner = out[half:-half]
-    inner[...] = 0
-    for offset, weight in enumerate(tables.delta(order)):
-        if weight:
-            inner += features.dtype.type(weight) * features[offset : offset + len(inner)]
-    out[:half] = out[half]
-    out[-half:] = out[-half - 1]
+
+    _BLOCK = 32  # frames; much larger ones multiply more zeros than they save calls
+
+    def __init__(self, dtype: type[Any]) -> None:
+        self._half = tables.DELTA_WIDTH // 2
+        self._band = np.zeros((2, self._BLOCK, self._BLOCK + 2 * self._half), dtype)
+        for frame in range(self._BLOCK):
+            for order in (1, 2):
+                self._band[order - 1, frame, frame : frame + tables.DELTA_WIDTH] = tables.delta(
+                    order
+                )
+
+    def __call__(self, features: NDArray[Any], out: NDArray[Any]) -> None:
+        """Compute both.
+
+        Parameters
+        ----------
+        features : float [shape=(n_frames, n)], 9 frames at least
+        out : float [shape=(2, n_frames, n)], written
+        """
+        half, last = self._half, len(features) - self._half
+        for first in range(half, last, self._BLOCK):
+            stop = min(first + self._BLOCK, last)
+            around = features[first - half : stop + half]
+            band = self._band[:, : stop - first, : len(around)]
+            np.matmul(band, around, out=out[:, first:stop])
+        # The first and the last frames take the value of the nearest that has all its neighbours.
+        out[:, :half] = out[:, half : half + 1]
+        out[:, last:] = out[:, last - 1 : last]

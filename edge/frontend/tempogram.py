@@ -90,31 +90,35 @@ class _Short:
         i, t = np.arange(reach) + half, np.arange(n)
         self._u = np.stack([np.ones(reach), np.cos(angle * i), np.sin(angle * i)])
         v = 0.5 * np.stack([np.ones(n), -np.cos(angle * t), -np.sin(angle * t)])
-        self._v_v = np.einsum("pt,qt->tpq", v, v).reshape(n, 9)
+        self._v_v = (v[:, None] * v).reshape(9, n)[:, ::-1].copy()  # last window first
         offset = i - t[:, None]
         weight = np.where(offset < length, 0.5 - 0.5 * np.cos(angle * offset), 0)
         self._weight_squared = weight**2
-        self._first = np.clip(i - length + 1, 0, n)  # the first window that still holds i
-        self._fft = quick_size(reach + length)
+        # How many windows hold position i or begin behind it: of the last ones, that many.
+        self._holding = n - np.clip(i - length + 1, 0, n)
+        self._sums = np.zeros((9, n + 1))
+        # u x and M u x, followed by zeros up to a size that the FFT is quick at.
+        self._pairs = np.zeros((6, quick_size(reach + length)))
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """From the signal with its ramp [shape=(n + length // 2,)]."""
         inverse = _inverse(self._weight_squared @ np.square(x))
-        # Sums over all windows from the first one on, for each first one; none after the last.
-        sums = np.zeros((self._n + 1, 9))
-        np.cumsum((inverse[:, None] * self._v_v)[::-1], axis=0, out=sums[1:])
-        matrices = sums[self._n - self._first].reshape(-1, 3, 3)
-        earlier = self._u * x
-        later = np.einsum("jpq,qj->pj", matrices, earlier)
-        spectra = np.fft.rfft(np.concatenate([earlier, later]), self._fft)
-        product = (spectra[:3].conj() * spectra[3:]).sum(axis=0)
-        return np.asarray(np.fft.irfft(product, self._fft)[: self._length] / self._n)
+        sums = self._sums[:, 1:]
+        np.multiply(self._v_v, inverse[::-1], out=sums)
+        np.cumsum(sums, axis=1, out=sums)
+        matrices = self._sums.take(self._holding, axis=1).reshape(3, 3, -1)
+        earlier, later = self._pairs[:3, : len(x)], self._pairs[3:, : len(x)]
+        np.multiply(self._u, x, out=earlier)
+        np.add.reduce(matrices * earlier, axis=1, out=later)
+        spectra = np.fft.rfft(self._pairs)
+        product = np.add.reduce(spectra[:3].conj() * spectra[3:], axis=0)
+        size = self._pairs.shape[1]
+        return np.asarray(np.fft.irfft(product, size)[: self._length] / self._n)
 
 
 def _inverse(energy: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 / energy; 0 where there is none."""
-    silent = energy < _TINY
-    return np.where(silent, 0.0, 1 / np.where(silent, 1.0, energy))
+    return np.divide(1.0, energy, out=np.zeros_like(energy), where=energy >= _TINY)
 
 
 def quick_size(n: int) -> int:

@@ -1,11 +1,16 @@
 """Turn trained models into small files that run on a device.
 
-This package is what a desktop runs; a device never imports it. Each module is one step and is
-imported by name, so that ``import edge_genre.convert`` stays free of TensorFlow:
+``convert`` is the whole of it: ``edge-genre convert`` from Python. A desktop runs this package; a
+device never imports it. Importing it loads no framework: each step runs in a process of its own.
 
-- ``tflite``: ``keras_to_tflite``, a Keras model as a TFLite file.
-- ``onnx``: ``keras_to_onnx``, a Keras model as an ONNX file.
-- ``parity``: ``compare``, how far a converted model is from the one it was made from.
-- ``gru``: GRU layers in a form that small engines run well.
-- ``keras_models``: what both writers ask of a Keras model, and how they copy it.
+- ``pipeline``, ``isolation``, ``worker``: the steps, and the processes that they run in.
+- ``sources``: readers of Keras, SavedModel, PyTorch, ONNX and TFLite files.
+- ``tflite``, ``onnx``, ``onnx_to_tf``, ``onnx_quantize``: the writers.
+- ``recurrent``: GRUs and LSTMs in a form that small engines run well.
+- ``windows``, ``parity``, ``gate``, ``drift``, ``graph_facts``: what a file is held against.
 """
+
+from edge_genre.convert.pipeline import convert
+from edge_genre.convert.report import ConversionReport, FormatResult
+
+__all__ = ["ConversionReport", "FormatResult", "convert"]

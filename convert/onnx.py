@@ -1,16 +1,16 @@
 """Keras models as ONNX files.
 
-tf2onnx turns a Keras GRU into a Loop over dozens of small operators. The file written here has
-ONNX's own GRU operator instead: the model is cut before and after each GRU, tf2onnx converts what
-is left, and the operators are put into the gaps.
+tf2onnx turns a recurrent Keras layer into a Loop over dozens of small operators. The file written
+here has ONNX's own GRU, LSTM and RNN operators instead: the model is cut before and after each such
+layer, tf2onnx converts what is left, and the operators are put into the gaps.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from textwrap import shorten
-from typing import Any, Literal, get_args
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,28 +21,40 @@ from onnx import helper, numpy_helper
 
 from edge_genre.errors import ConversionError
 
-from .gru import is_standard
 from .keras_models import copy_model, require_convertible
-
-Quantization = Literal["fp32", "dynamic"]
+from .recurrent import can_write_out
 
 # 17 is old enough for every engine since ONNX Runtime 1.12 and has all that these models need.
 OPSET = 17
 INPUT, OUTPUT = "features", "output"
 
+# Operators of the layers; where the gates of each stand in Keras, in ONNX's order.
+_OPERATORS: dict[type[keras.layers.Layer], tuple[str, tuple[int, ...]]] = {
+    keras.layers.GRU: ("GRU", (0, 1, 2)),
+    keras.layers.LSTM: ("LSTM", (0, 3, 1, 2)),  # i, f, c, o as i, o, f, c
+    keras.layers.SimpleRNN: ("RNN", (0,)),
+}
+# Without parameters of their own, of which engines understand different things.
+_ACTIVATIONS = {
+    keras.activations.relu: "Relu",
+    keras.activations.sigmoid: "Sigmoid",
+    keras.activations.softplus: "Softplus",
+    keras.activations.softsign: "Softsign",
+    keras.activations.tanh: "Tanh",
+}
 
-def keras_to_onnx(model: keras.Model, *, quantize: Quantization = "fp32") -> bytes:
-    """Convert a Keras model to an ONNX file.
 
-    Its input "features" and its output "output" are float32 with a free batch axis first. Standard
-    GRU layers (see ``gru.is_standard``) become GRU operators; other recurrent layers become loops.
+def keras_to_onnx(model: keras.Model) -> bytes:
+    """Convert a Keras model to an ONNX file in single precision.
+
+    Its input "features" and its output "output" are float32 with a free batch axis first. GRU, LSTM
+    and simple recurrent layers, in one direction or both, become ONNX's operators; those with a
+    first state, or activations that the operators do not have, become loops.
 
     Parameters
     ----------
     model : built functional or sequential model with one input and one output; it is left
         as it was.
-    quantize : "fp32"; "dynamic", weights of matrix products and convolutions in 8 bits and
-        their inputs quantized as they come (ONNX Runtime leaves GRU weights as they are).
 
     Returns
     -------
@@ -53,14 +65,11 @@ def keras_to_onnx(model: keras.Model, *, quantize: Quantization = "fp32") -> byt
     ConversionError
         the model cannot be converted.
     """
-    if quantize not in get_args(Quantization):
-        expected = ", ".join(get_args(Quantization))
-        raise ConversionError(f"got ONNX quantization {quantize!r}; expected one of {expected}")
     require_convertible(model)
     around, gaps = _cut(model)
     try:
         proto = _convert_around(around, gaps)
-        _insert_grus(proto.graph, [gap.gru for gap in gaps])
+        _close(proto.graph, [gap.layer for gap in gaps])
         # tf2onnx writes what it does not know under TensorFlow's name; the checker finds it.
         onnx.checker.check_model(proto, full_check=True)
     except ConversionError:
@@ -69,33 +78,51 @@ def keras_to_onnx(model: keras.Model, *, quantize: Quantization = "fp32") -> byt
         raise ConversionError(
             f"model {model.name!r} does not convert to ONNX: {shorten(str(error), 300)}"
         ) from error
-    if quantize == "dynamic":
-        proto = _quantize_dynamic(proto)
     return bytes(proto.SerializeToString())
 
 
+def has_operator(layer: keras.layers.Layer) -> bool:
+    """Whether a called Keras layer is a recurrent one that ONNX has an operator for."""
+    if not isinstance(layer, (*_OPERATORS, keras.layers.Bidirectional)):
+        return False
+    if not can_write_out(layer):
+        return False
+    directions = _directions(layer)
+    first = directions[0]
+    if first.go_backwards and (len(directions) > 1 or first.return_sequences):
+        return False  # the operator gives its outputs in the other order
+    return all(
+        type(each) is type(first)
+        and each.units == first.units
+        and each.use_bias == first.use_bias
+        and getattr(each, "reset_after", None) == getattr(first, "reset_after", None)
+        and all(function in _ACTIVATIONS for function in _functions(each))
+        for each in directions
+    )
+
+
 class _Gap(keras.layers.Layer):
-    """Stands where a GRU was while what is around it is converted: ends one part, starts another.
+    """Stands for a recurrent layer while what is around it is converted: an end and a start.
 
     Parameters
     ----------
-    gru : the layer that was there, with its weights.
+    layer : the one that was there, with its weights.
     leaving : set before the call, what it gives.
     entering : set by the call, what it was given.
     """
 
-    def __init__(self, gru: keras.layers.GRU) -> None:
-        super().__init__(name=gru.name, dtype=gru.dtype_policy)
-        self.gru = gru
+    def __init__(self, layer: keras.layers.Layer) -> None:
+        super().__init__(name=layer.name, dtype=layer.dtype_policy)
+        self.layer = layer
         self.leaving: tf.Tensor | None = None
         self.entering: tf.Tensor | None = None
 
     def compute_output_shape(
         self, shape: tuple[int | None, ...], *arguments: object
     ) -> tuple[int | None, ...]:
-        return tuple(self.gru.compute_output_shape(shape))
+        return tuple(self.layer.compute_output_shape(shape))
 
-    # The other arguments are those of the GRU's call, which the copied graph repeats.
+    # The other arguments are those of the layer's call, which the copied graph repeats.
     def call(
         self, inputs: Any, initial_state: Any = None, mask: Any = None, training: object = None
     ) -> Any:
@@ -108,11 +135,11 @@ class _Gap(keras.layers.Layer):
 
 
 def _cut(model: keras.Model) -> tuple[keras.Model, list[_Gap]]:
-    """Copy a model with a gap in place of each standard GRU."""
+    """Copy a model with a gap in place of each layer that becomes an operator."""
     gaps: list[_Gap] = []
 
     def gap(layer: keras.layers.Layer) -> _Gap | None:
-        if not is_standard(layer):
+        if not has_operator(layer):
             return None
         gaps.append(_Gap(layer))
         return gaps[-1]
@@ -121,7 +148,7 @@ def _cut(model: keras.Model) -> tuple[keras.Model, list[_Gap]]:
 
 
 def _convert_around(model: keras.Model, gaps: list[_Gap]) -> onnx.ModelProto:
-    """Convert all but the GRUs: what enters one is an output, what leaves one is an input."""
+    """Convert what is around the gaps: what enters one is an output, what leaves is an input."""
 
     def call(features: tf.Tensor, *leaving: tf.Tensor) -> dict[str, tf.Tensor]:
         for gap, tensor in zip(gaps, leaving, strict=True):
@@ -134,7 +161,7 @@ def _convert_around(model: keras.Model, gaps: list[_Gap]) -> onnx.ModelProto:
     signature = [
         tf.TensorSpec(window.shape, window.dtype, name=INPUT),
         *(
-            tf.TensorSpec(gap.gru.output.shape, gap.gru.output.dtype, name=_leaving(index))
+            tf.TensorSpec(gap.layer.output.shape, gap.layer.output.dtype, name=_leaving(index))
             for index, gap in enumerate(gaps)
         ),
     ]
@@ -145,12 +172,12 @@ def _convert_around(model: keras.Model, gaps: list[_Gap]) -> onnx.ModelProto:
     return proto
 
 
-def _insert_grus(graph: onnx.GraphProto, grus: list[keras.layers.GRU]) -> None:
-    """Close the gaps that ``_convert_around`` left, in place."""
+def _close(graph: onnx.GraphProto, layers: list[keras.layers.Layer]) -> None:
+    """Fill the gaps that ``_convert_around`` left, in place."""
     nodes = list(graph.node)
-    for index, gru in enumerate(grus):
-        gru_nodes, weights = _gru_operator(gru, _entering(index), _leaving(index))
-        nodes += gru_nodes
+    for index, layer in enumerate(layers):
+        own, weights = _operator(layer, _entering(index), _leaving(index))
+        nodes += own
         graph.initializer.extend(weights)
     ordered = _sorted(nodes)
     inputs = [value for value in graph.input if value.name == INPUT]
@@ -160,44 +187,99 @@ def _insert_grus(graph: onnx.GraphProto, grus: list[keras.layers.GRU]) -> None:
         field.extend(values)
 
 
-def _gru_operator(
-    gru: keras.layers.GRU, entering: str, leaving: str
+def _operator(
+    layer: keras.layers.Layer, entering: str, leaving: str
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """One Keras GRU as ONNX's operator: nodes and weights.
+    """One recurrent Keras layer as ONNX's operator: nodes and weights.
 
-    ONNX keeps the gates in the same order (z, r, h) but the weights transposed, with an axis of
-    directions first, and time before batch.
-    Source: the ONNX operator specification, GRU-14.
+    ONNX has the weights transposed, with an axis of directions first, and time before batch.
+    Source: the ONNX operator specification, GRU-14, LSTM-14 and RNN-14.
     """
-    kernel, recurrent_kernel, bias = gru.get_weights()
-    name = leaving.removesuffix("_out")
+    directions = _directions(layer)
+    first, name = directions[0], leaving.removesuffix("_out")
+    kind, order = _OPERATORS[type(first)]
+    each = [_weights(direction, order) for direction in directions]
     arrays = {
-        f"{name}_W": kernel.T[np.newaxis],
-        f"{name}_R": recurrent_kernel.T[np.newaxis],
-        f"{name}_B": bias.reshape(1, -1),  # all of the input's, then all of the recurrent ones
-        # Of the sequence (steps, directions, batch, units), or the last state without its steps.
-        f"{name}_axis": np.array([1 if gru.return_sequences else 0], np.int64),
+        f"{name}_{letter}": np.stack(parts)
+        for letter, parts in zip("WRB", zip(*each, strict=True), strict=False)
     }
-    weights = [
-        numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in arrays.items()
-    ]
-    results = [f"{name}_Y"] if gru.return_sequences else ["", f"{name}_Y"]
-    squeezed = f"{name}_steps" if gru.return_sequences else leaving
+    options: dict[str, Any] = {
+        "hidden_size": first.units,
+        "activations": [_ACTIVATIONS[f] for each in directions for f in _functions(each)],
+        "direction": ("reverse" if first.go_backwards else "forward")
+        if len(directions) == 1
+        else "bidirectional",
+    }
+    if kind == "GRU":
+        options["linear_before_reset"] = int(first.reset_after)
+    # All states (steps, directions, batch, units), or the last one without its steps; with the
+    # batch moved to the front, the directions are next to the units.
+    results = [f"{name}_Y"] if first.return_sequences else ["", f"{name}_Y"]
+    to_keras = [2, 0, 1, 3] if first.return_sequences else [1, 0, 2]
+    merging, numbers, merge_options = _merging(layer)
+    if numbers is not None:
+        arrays[f"{name}_shape"] = np.array(numbers, np.int64)
     nodes = [
         helper.make_node("Transpose", [entering], [f"{name}_X"], perm=[1, 0, 2]),
         helper.make_node(
-            "GRU",
-            [f"{name}_X", f"{name}_W", f"{name}_R", f"{name}_B"],
+            kind,
+            [f"{name}_X", *(f"{name}_{letter}" for letter in "WRB"[: len(each[0])])],
             results,
-            name=gru.name,
-            hidden_size=gru.units,
-            linear_before_reset=1,
+            name=layer.name,
+            **options,
         ),
-        helper.make_node("Squeeze", [f"{name}_Y", f"{name}_axis"], [squeezed]),
+        helper.make_node("Transpose", [f"{name}_Y"], [f"{name}_states"], perm=to_keras),
+        helper.make_node(
+            merging,
+            [f"{name}_states", *([] if numbers is None else [f"{name}_shape"])],
+            [leaving],
+            **merge_options,
+        ),
     ]
-    if gru.return_sequences:
-        nodes.append(helper.make_node("Transpose", [squeezed], [leaving], perm=[1, 0, 2]))
+    weights = [
+        numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in arrays.items()
+    ]
     return nodes, weights
+
+
+def _directions(layer: keras.layers.Layer) -> list[Any]:
+    if isinstance(layer, keras.layers.Bidirectional):
+        return [layer.forward_layer, layer.backward_layer]
+    return [layer]
+
+
+def _functions(layer: Any) -> list[Any]:
+    """Activations in ONNX's order: of the gates, the candidate and, for an LSTM, the output."""
+    if isinstance(layer, keras.layers.SimpleRNN):
+        return [layer.activation]
+    outputs = [layer.activation] if isinstance(layer, keras.layers.LSTM) else []
+    return [layer.recurrent_activation, layer.activation, *outputs]
+
+
+def _weights(layer: Any, order: tuple[int, ...]) -> list[np.ndarray]:
+    """Kernel, recurrent kernel and, if there is one, bias of one direction as ONNX has them."""
+    kernel, recurrent_kernel, *biases = (
+        np.concatenate([np.split(weight, len(order), axis=-1)[gate] for gate in order], axis=-1)
+        for weight in layer.get_weights()
+    )
+    if not biases:
+        return [kernel.T, recurrent_kernel.T]
+    # Of the input, then of the recurrent product; most layers have the first alone.
+    bias = np.atleast_2d(biases[0])
+    both = np.concatenate([bias, np.zeros_like(bias)])[:2]
+    return [kernel.T, recurrent_kernel.T, both.reshape(-1)]
+
+
+def _merging(layer: keras.layers.Layer) -> tuple[str, list[int] | None, dict[str, Any]]:
+    """What makes one of the directions, the last axis but one: operator, operand and attributes."""
+    if not isinstance(layer, keras.layers.Bidirectional):
+        return "Squeeze", [-2], {}
+    if layer.merge_mode == "concat":
+        return "Reshape", [0, 0, -1] if layer.forward_layer.return_sequences else [0, -1], {}
+    if layer.merge_mode == "sum":
+        return "ReduceSum", [-2], {"keepdims": 0}
+    kind = {"ave": "ReduceMean", "mul": "ReduceProd"}[layer.merge_mode]
+    return kind, None, {"axes": [-2], "keepdims": 0}
 
 
 def _sorted(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -218,26 +300,9 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
             yield from _reads(inner)
 
 
-def _quantize_dynamic(proto: onnx.ModelProto) -> onnx.ModelProto:
-    # Here, for it takes a second to import and fp32 does without.
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    with TemporaryDirectory() as folder:
-        names = ("exact.onnx", "prepared.onnx", "quantized.onnx")
-        exact, prepared, quantized = (Path(folder, name) for name in names)
-        # By way of a file: handed the model itself, the preparation loses its weights.
-        onnx.save(proto, exact)
-        # Symbolic shapes are for transformers, and would need one more package.
-        quant_pre_process(exact, prepared, skip_symbolic_shape=True)
-        # Unsigned weights: ONNX Runtime's kernels for signed ones are several times slower.
-        quantize_dynamic(prepared, quantized, weight_type=QuantType.QUInt8)
-        return onnx.load(quantized)
-
-
 def _entering(index: int) -> str:
-    return f"gru{index}_in"
+    return f"recurrent{index}_in"
 
 
 def _leaving(index: int) -> str:
-    return f"gru{index}_out"
+    return f"recurrent{index}_out"

@@ -27,11 +27,14 @@ def with_self_test(model: bytes, info: ModelInfo, *, seed: int = 1) -> ModelInfo
     Parameters
     ----------
     model : a TFLite or ONNX graph
-    info : its description, whose ``quantization`` sets the tolerance
+    info : its description, whose ``quantization`` sets the tolerance; one without a front end has
+        no self-test, and comes back as it is
     seed : of the signal
     """
-    file = ModelFile(Path(info.name), kind_of(model), model, info)
     spec = info.front_end
+    if spec is None:
+        return info
+    file = ModelFile(Path(info.name), kind_of(model), model, info)
     features = FrontEnd(spec)(signal(seed, n_samples=spec.window_samples, rate=spec.sample_rate))
     answer = Classifier(file, info, check=False).run(features)
     test = SelfTest(

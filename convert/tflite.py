@@ -1,21 +1,24 @@
-"""Keras models as TFLite files."""
+"""Keras models and TensorFlow functions as TFLite files."""
 
 import contextlib
 import io
+from collections.abc import Iterator
 from itertools import chain
 from textwrap import shorten
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edge_genre.errors import ConversionError
 
-from .gru import MAX_UNROLLED_STEPS, unroll_short_grus
 from .keras_models import require_convertible
+from .recurrent import MAX_UNROLLED_STEPS, write_out_recurrent
 
 Quantization = Literal["fp32", "fp16", "dynamic", "int8"]
+Target = Literal["litert", "tflite-runtime", "micro"]
 
 
 def keras_to_tflite(
@@ -23,12 +26,15 @@ def keras_to_tflite(
     *,
     quantize: Quantization = "fp32",
     calibration: np.ndarray | None = None,
+    target: Target = "litert",
+    integer_io: bool = False,
 ) -> bytes:
     """Convert a Keras model to a TFLite file with built-in operators only.
 
     The file takes one window at a time, float32 of shape (1, ...), and gives float32, whatever
-    the quantization inside. GRUs of up to 64 steps are unrolled (see ``gru``); longer ones become
-    a WHILE loop.
+    the quantization inside. Recurrent layers of up to 64 steps are written out (see
+    ``recurrent``); longer ones become a WHILE loop, except for int8 and for TFLite Micro, where
+    every length is written out and long ones make a large file.
 
     Parameters
     ----------
@@ -39,6 +45,9 @@ def keras_to_tflite(
     calibration : for int8, and only for it: windows as the model sees them on the device,
         float32 of shape (windows, ...); their range becomes that of the activations. Some
         hundred of all genres are enough.
+    target : the engine that is to run the file: "litert"; "tflite-runtime", its last release,
+        2.14; "micro", TFLite Micro, which takes fp32 and int8 only.
+    integer_io : int8 input and output tensors, for int8 only.
 
     Returns
     -------
@@ -47,56 +56,154 @@ def keras_to_tflite(
     Raises
     ------
     ConversionError
-        the model, or the combination of model, quantization and calibration,
-        cannot be converted.
+        the model, or the combination of model and options, cannot be converted.
     """
     require_convertible(model)
-    windows = _checked_calibration(model, quantize, calibration)
-    single = _for_one_window(unroll_short_grus(model))
-    if quantize == "int8" and _has_loop(single):
+    require_options(quantize, target, integer_io=integer_io)
+    everything = must_write_out(quantize, target)
+    written_out = write_out_recurrent(model, None if everything else MAX_UNROLLED_STEPS)
+    window = model.inputs[0]
+    return function_to_tflite(
+        tf.function(
+            lambda features: written_out(features, training=False),
+            # A free batch axis brings in operators that TFLite has not.
+            input_signature=[tf.TensorSpec((1, *window.shape[1:]), window.dtype, name="features")],
+            # There is no Python control flow to translate, and autograph would rewrite errors.
+            autograph=False,
+        ),
+        name=model.name,
+        quantize=quantize,
+        calibration=calibration,
+        target=target,
+        integer_io=integer_io,
+    )
+
+
+def function_to_tflite(
+    function: Any,
+    *,
+    name: str,
+    quantize: Quantization = "fp32",
+    calibration: np.ndarray | None = None,
+    target: Target = "litert",
+    integer_io: bool = False,
+    probabilities: bool = False,
+) -> bytes:
+    """Convert a TensorFlow function to a TFLite file with built-in operators only.
+
+    Parameters
+    ----------
+    function : ``tf.function`` with an input signature, or a concrete function; one input,
+        float32 of shape (1, ...), and one output. Its variables become constants.
+    name : of the model, for messages.
+    probabilities : apply a softmax to the output, which makes probabilities of logits and of
+        log-probabilities alike, so that an 8-bit output has all its steps between 0 and 1.
+    quantize, calibration, target, integer_io : see ``keras_to_tflite``.
+
+    Raises
+    ------
+    ConversionError
+        the function, or the combination of function and options, cannot be converted.
+    """
+    require_options(quantize, target, integer_io=integer_io)
+    concrete = _frozen(function, name, probabilities=probabilities)
+    windows = _checked_calibration(concrete.inputs[0].shape[1:], quantize, calibration)
+    if must_write_out(quantize, target) and _has_loop(concrete):
         # The calibrator does not survive a loop: it ends the process with a segmentation fault.
         raise ConversionError(
-            f"model {model.name!r} has a recurrent layer that stays a loop (only standard GRUs of "
-            f"up to {MAX_UNROLLED_STEPS} steps are unrolled), which int8 cannot calibrate: use "
-            "quantize='dynamic'"
+            f"model {name!r} holds a loop that cannot be written out, which "
+            + ("int8 cannot calibrate" if quantize == "int8" else "TFLite Micro cannot run")
+            + ": use quantize='dynamic', or GRU, LSTM or SimpleRNN layers"
         )
     # Options leak from one conversion to the next: a fresh converter each time.
-    converter = tf.lite.TFLiteConverter.from_keras_model(single)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     if quantize != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "fp16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize == "dynamic":
+    if quantize == "dynamic" or target != "litert":
         # tflite-runtime 2.14, the engine for 32-bit Arm, does not load dense layers quantized
         # per channel in this mode. Per tensor the file is smaller, and parity no worse.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if quantize == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: ([window[np.newaxis]] for window in windows)
+        if integer_io:
+            converter.inference_input_type = converter.inference_output_type = tf.int8
     try:
-        # Keras reports each export on stdout, which belongs to the caller's results.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _quiet():
             return bytes(converter.convert())
     except Exception as error:  # TensorFlow raises many kinds, without a common base
         raise ConversionError(
-            f"model {model.name!r} does not convert to TFLite {quantize} with built-in operators: "
+            f"model {name!r} does not convert to TFLite {quantize} with built-in operators: "
             f"{shorten(str(error), 300)}"
         ) from error
 
 
+def require_options(quantize: str, target: str, *, integer_io: bool) -> None:
+    """Refuse options, and combinations of them, that no file can have.
+
+    Raises
+    ------
+    ConversionError
+        one is unknown, or they exclude each other.
+    """
+    for value, allowed, what in (
+        (quantize, get_args(Quantization), "quantization"),
+        (target, get_args(Target), "target"),
+    ):
+        if value not in allowed:
+            raise ConversionError(f"got {what} {value!r}; expected one of {', '.join(allowed)}")
+    if integer_io and quantize != "int8":
+        raise ConversionError(f"integer inputs and outputs go with int8 only, not {quantize}")
+    if target == "micro" and quantize not in ("fp32", "int8"):
+        raise ConversionError(f"TFLite Micro runs fp32 and int8 files, not {quantize} ones")
+
+
+def must_write_out(quantize: str, target: str) -> bool:
+    """Whether recurrent layers of any length have to be written out.
+
+    int8 cannot be calibrated over a loop, and TFLite Micro hangs in one.
+    """
+    return quantize == "int8" or target == "micro"
+
+
+def _frozen(function: Any, name: str, *, probabilities: bool) -> Any:
+    """The function traced, with its variables as constants."""
+    try:
+        if not hasattr(function, "structured_outputs"):
+            function = function.get_concrete_function()
+        if probabilities:
+            spec = tf.TensorSpec(function.inputs[0].shape, tf.float32, name="features")
+            exact = function
+            function = tf.function(lambda features: tf.nn.softmax(_only(exact(features))))
+            function = function.get_concrete_function(spec)
+        # Unfrozen variables convert, and then fail in the interpreter or give NaN.
+        concrete = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    except ConversionError:
+        raise
+    except Exception as error:
+        raise ConversionError(
+            f"model {name!r} cannot be traced: {shorten(str(error), 300)}"
+        ) from error
+    return concrete
+
+
+def _only(outputs: Any) -> Any:
+    """The one tensor of a function's outputs."""
+    (output,) = tf.nest.flatten(outputs)
+    return output
+
+
 def _checked_calibration(
-    model: keras.Model, quantize: Quantization, calibration: np.ndarray | None
+    shape: Any, quantize: Quantization, calibration: np.ndarray | None
 ) -> np.ndarray:
     """The calibration windows as float32, none unless int8 asks for them."""
-    if quantize not in get_args(Quantization):
-        expected = ", ".join(get_args(Quantization))
-        raise ConversionError(f"got quantization {quantize!r}; expected one of {expected}")
-    shape = tuple(model.inputs[0].shape[1:])
     if quantize != "int8":
         if calibration is not None:
             raise ConversionError(f"quantization {quantize!r} takes no calibration windows")
         return np.empty((0, *shape), np.float32)
-    if calibration is None or len(calibration) == 0 or calibration.shape[1:] != shape:
+    if calibration is None or len(calibration) == 0 or calibration.shape[1:] != tuple(shape):
         found = "none" if calibration is None else f"shape {calibration.shape}"
         raise ConversionError(
             f"int8 needs calibration windows of shape (windows, {', '.join(map(str, shape))}); "
@@ -107,16 +214,15 @@ def _checked_calibration(
     return calibration.astype(np.float32)
 
 
-def _for_one_window(model: keras.Model) -> keras.Model:
-    """The same model with a batch axis of 1: a free one brings in operators TFLite has not."""
-    window = keras.Input(model.inputs[0].shape[1:], batch_size=1, dtype=model.inputs[0].dtype)
-    return keras.Model(window, model(window), name=model.name)
-
-
-def _has_loop(model: keras.Model) -> bool:
-    """Whether TensorFlow's graph of the model has a while loop, in functions too."""
-    spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-    function = tf.function(lambda window: model(window, training=False))
-    graph = function.get_concrete_function(spec).graph.as_graph_def()
+def _has_loop(concrete: Any) -> bool:
+    """Whether TensorFlow's graph has a while loop, in functions too."""
+    graph = concrete.graph.as_graph_def()
     bodies = chain([graph.node], (body.node_def for body in graph.library.function))
     return any(node.op in ("While", "StatelessWhile") for node in chain.from_iterable(bodies))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TensorFlow's reports from stdout, which belongs to the caller's results."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

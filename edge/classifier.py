@@ -37,6 +37,11 @@ class Classifier:
     def __init__(
         self, model: ModelFile, info: ModelInfo, *, threads: int = 1, check: bool = True
     ) -> None:
+        if info.front_end is None:
+            raise ModelError(
+                f"{model.path}: has no audio front end: it takes features that edge-genre does not "
+                "compute; run it with edge_genre.engines.Engine"
+            )
         self.model = model
         self.info = info
         self.spec = info.front_end

@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 OUTPUTS = ("probabilities", "logits", "log_probabilities")
 
 _TEXTS = ("name", "version", "license", "description", "quantization")
-_OBJECTS = ("training", "parity")
+_OBJECTS = ("training", "provenance", "parity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +34,19 @@ class ModelInfo:
 
     Parameters
     ----------
-    front_end : the features it was trained on
+    front_end : the features it was trained on; None for a model of features that are not audio's
     labels : its classes, in the order of its outputs
     output : what its outputs are: ``"probabilities"``, ``"logits"`` or ``"log_probabilities"``
     name, version, license, description : for people
     quantization : ``"fp32"``, ``"fp16"``, ``"dynamic"`` or ``"int8"``
     training : data, split and recipe
     accuracy : one entry a figure: data, split, unit (window or track), n, correct
-    parity : how far its probabilities are from those of the model it was made from
+    provenance : the file that it was made from, by what and with which options
+    parity : how far its probabilities are from those of that file
     self_test : what it must answer to a known signal
     """
 
-    front_end: FrontEndSpec
+    front_end: FrontEndSpec | None
     labels: tuple[str, ...]
     output: str = "probabilities"
     name: str = ""
@@ -55,6 +56,7 @@ class ModelInfo:
     quantization: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     accuracy: tuple[dict[str, Any], ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     self_test: SelfTest | None = None
 
@@ -87,12 +89,13 @@ class ModelInfo:
             "version": self.version,
             "license": self.license,
             "description": self.description,
-            "front_end": self.front_end.to_dict(),
-            "front_end_hash": self.front_end.hash,
+            "front_end": self.front_end and self.front_end.to_dict(),
+            "front_end_hash": self.front_end and self.front_end.hash,
             "output": self.output,
             "quantization": self.quantization,
             "training": self.training,
             "accuracy": list(self.accuracy),
+            "provenance": self.provenance,
             "parity": self.parity,
             "self_test": self.self_test and self.self_test.to_dict(),
         }
@@ -114,8 +117,9 @@ class ModelInfo:
                 "update edge-genre, or convert the model again"
             )
         try:
-            spec = FrontEndSpec.from_dict(values["front_end"])
-            if spec.hash != values["front_end_hash"]:
+            described = values["front_end"]
+            spec = None if described is None else FrontEndSpec.from_dict(described)
+            if spec is not None and spec.hash != values["front_end_hash"]:
                 raise ModelError(
                     f"front-end spec has hash {spec.hash}, expected {values['front_end_hash']}: "
                     "it was changed after the model was made"

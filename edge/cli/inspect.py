@@ -12,6 +12,7 @@ from edge_genre.cli.view import console, facts, print_json
 
 if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
+    from edge_genre.model_file import ModelFile, ModelInfo
 
 
 @click.command("inspect")
@@ -23,11 +24,22 @@ def command(model: str | None, as_json: bool, load: Callable[..., Classifier]) -
 
     MODEL is a TFLite or ONNX file or a bundled name; the default model where it is left out.
     """
-    classifier = load(model)
+    from edge_genre.library import find_model
+    from edge_genre.model_file import read
+
+    file = read(find_model(model))
+    if file.info is not None and file.info.front_end is None:
+        # No audio, no self-test, nothing to load: what it says of itself is all there is to show.
+        values = {"file": str(file.path), "kind": file.kind, "bytes": file.size}
+        values |= {"labels": list(file.info.labels), **file.info.to_dict()}
+        rows = _file_rows(file, file.info) | _card_rows(file.info)
+    else:
+        classifier = load(model)
+        values, rows = _values(classifier), _rows(classifier)
     if as_json:
-        print_json(_values(classifier))
-        return
-    console().print(facts(_rows(classifier)))
+        print_json(values)
+    else:
+        console().print(facts({name: value for name, value in rows.items() if value.strip()}))
 
 
 def _values(classifier: Classifier) -> dict[str, Any]:
@@ -45,17 +57,29 @@ def _values(classifier: Classifier) -> dict[str, Any]:
 
 def _rows(classifier: Classifier) -> dict[str, str]:
     info, spec = classifier.info, classifier.spec
-    front_end = spec.to_dict()
     window = f"{spec.window_seconds:g} s at {spec.sample_rate} Hz"
-    numbers = ", ".join(f"{key} {value}" for key, value in front_end.items())
-    rows = {
-        "file": f"{classifier.model.path} ({classifier.model.size / 1000:.1f} kB)",
-        "name": " ".join((info.name, info.version)),
-        "description": info.description,
-        "licence": info.license,
+    numbers = ", ".join(f"{key} {value}" for key, value in spec.to_dict().items())
+    return {
+        **_file_rows(classifier.model, info),
         "engine": classifier.engine.name,
         "input": f"{window} -> {' x '.join(map(str, classifier.engine.input_shape))}",
         "front end": f"{numbers} (hash {spec.hash})",
+        **_card_rows(info),
+        "self-test": _self_test(classifier),
+    }
+
+
+def _file_rows(file: ModelFile, info: ModelInfo) -> dict[str, str]:
+    return {
+        "file": f"{file.path} ({file.size / 1000:.1f} kB)",
+        "name": " ".join((info.name, info.version)),
+        "description": info.description,
+        "licence": info.license,
+    }
+
+
+def _card_rows(info: ModelInfo) -> dict[str, str]:
+    return {
         "labels": ", ".join(info.labels),
         "outputs": info.output.replace("_", "-"),
         "weights": info.quantization,
@@ -65,10 +89,9 @@ def _rows(classifier: Classifier) -> dict[str, str]:
             f"{row['data']}"
             for row in info.accuracy
         ),
+        "provenance": _list(info.provenance),
         "parity": _list(info.parity),
-        "self-test": _self_test(classifier),
     }
-    return {name: value for name, value in rows.items() if value.strip()}
 
 
 def _self_test(classifier: Classifier) -> str:
@@ -80,6 +103,13 @@ def _self_test(classifier: Classifier) -> str:
 
 def _list(values: dict[str, Any]) -> str:
     return "\n".join(
-        f"{key.replace('_', ' ')}: {f'{value:.3g}' if isinstance(value, float) else value}"
+        f"{key.replace('_', ' ')}: {_text(value)}"
         for key, value in values.items()
+        if value is not None
     )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(one)}" for key, one in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

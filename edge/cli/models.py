@@ -37,6 +37,7 @@ def command(as_json: bool) -> None:
     )
     for file in files:
         assert file.info is not None
+        assert file.info.front_end is not None
         table.add_row(
             "*" if file.path == default else "",
             file.path.name,

@@ -23,6 +23,12 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 MAX_SECONDS = 86_400.0
 
+# In the order that nearly everybody trains with: by name.
+LABEL_SETS = {
+    "gtzan": "blues classical country disco hiphop jazz metal pop reggae rock".split(),
+    "fma-small": "Electronic Experimental Folk Hip-Hop Instrumental International Pop Rock".split(),
+}
+
 
 def _positive(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
     if value is not None and not 0 < value <= MAX_SECONDS:
@@ -55,6 +61,25 @@ top_option = click.option(
 def seconds_option(name: str, **attributes: Any) -> Callable[[_Command], _Command]:
     """An option that takes a positive number of seconds."""
     return click.option(name, type=float, callback=_positive, metavar="SECONDS", **attributes)
+
+
+def several_option(
+    name: str, known: tuple[str, ...], **attributes: Any
+) -> Callable[[_Command], _Command]:
+    """An option that takes some of a few values, with commas between them."""
+
+    def several(
+        ctx: click.Context, parameter: click.Parameter, value: str | None
+    ) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        found = tuple(part.strip() for part in value.split(","))
+        for part in found:
+            if part not in known:
+                raise click.BadParameter(f"{part!r} is not one of {', '.join(known)}.")
+        return found
+
+    return click.option(name, callback=several, metavar=f"[{','.join(known)}]", **attributes)
 
 
 def given(parameter: str) -> bool:
@@ -180,6 +205,15 @@ def _read_labels(path: Path) -> list[str]:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ModelError(f"{path}: is not a text file") from None
+
+
+def read_label_list(text: str) -> list[str]:
+    """Labels from a text file, from names with commas between them, or by a known set's name."""
+    if text in LABEL_SETS:
+        return list(LABEL_SETS[text])
+    if "," in text and not Path(text).exists():
+        return [name.strip() for name in text.split(",")]
+    return _read_labels(Path(text))
 
 
 def rounded_hop(classifier: Classifier, hop: float) -> float:

@@ -84,18 +84,31 @@ def _load(model: ModelFile, threads: int) -> Runtime:
     return OnnxRuntime(model.content, threads, str(model.path))
 
 
+def fitted(model: tuple[int | None, ...], features: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Features' shape with the model's own axes of length 1 (batch, channel); None if none fits.
+
+    Parameters
+    ----------
+    model : what the model takes; None for any length
+    features : what the front end gives
+    """
+    longer = [size for size in model if size != 1]
+    sizes = [size for size in features if size != 1]
+    if len(longer) != len(sizes) or any(
+        size not in (None, found) for size, found in zip(longer, sizes, strict=True)
+    ):
+        return None
+    left = iter(sizes)
+    return tuple(1 if size == 1 else next(left) for size in model)
+
+
 def _input_shape(
     model_shape: tuple[int | None, ...], features: tuple[int, ...], model: ModelFile
 ) -> tuple[int, ...]:
-    """The features' shape with the model's own axes of length 1 (batch, channel)."""
-    axes = [1 if index == 0 and size is None else size for index, size in enumerate(model_shape)]
-    longer = [size for size in axes if size != 1]
-    sizes = [size for size in features if size != 1]
-    if len(longer) == len(sizes) and all(
-        size is None or size == found for size, found in zip(longer, sizes, strict=True)
-    ):
-        left = iter(sizes)
-        return tuple(1 if size == 1 else next(left) for size in axes)
+    axes = tuple(1 if index == 0 and n is None else n for index, n in enumerate(model_shape))
+    shape = fitted(axes, features)
+    if shape is not None:
+        return shape
     wanted = " x ".join("any" if size is None else str(size) for size in model_shape)
     given = " x ".join(map(str, features))
     raise ModelError(

@@ -12,6 +12,7 @@ from edge_genre.errors import AudioError
 from edge_genre.frontend.five_channel import FiveChannel, Rhythm
 from edge_genre.frontend.log_mel import LogMel
 from edge_genre.frontend.mfcc import Mfcc
+from edge_genre.frontend.mfcc_deltas import MfccDeltas
 from edge_genre.frontend.spec import PRESETS, FrontEndSpec
 from edge_genre.frontend.spectrum import PowerSpectrum
 
@@ -40,6 +41,7 @@ class Kind(Protocol):
 _KINDS: dict[str, Callable[[FrontEndSpec, type[Any]], Kind]] = {
     "log_mel": LogMel,
     "mfcc": Mfcc,
+    "mfcc_deltas": MfccDeltas,
     "five_channel": FiveChannel,
 }
 # Far beyond any audio, and small enough that its square is far from the greatest float32.

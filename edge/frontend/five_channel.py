@@ -13,6 +13,7 @@ from edge_genre.frontend.beats import BeatTracker
 from edge_genre.frontend.chroma import N_CHROMA, Chroma
 from edge_genre.frontend.log_mel import normalize
 from edge_genre.frontend.mfcc import Deltas, Mfcc
+from edge_genre.frontend.mfcc_deltas import arranged
 from edge_genre.frontend.spec import FrontEndSpec
 
 
@@ -72,9 +73,7 @@ class FiveChannel:
         np.matmul(resize, synchronous, out=channels[3])
         np.matmul(chroma, self._rows_of_chroma, out=channels[4])
         normalize(channels, self.spec)
-        if self.spec.axes == "channels_first":
-            return np.ascontiguousarray(channels.transpose(0, 2, 1))
-        return np.ascontiguousarray(channels.transpose(2, 1, 0))
+        return arranged(channels, self.spec.axes)
 
 
 def _between(features: NDArray[Any], beats: NDArray[np.intp]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from edge_genre.errors import SpecError
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "kind": ("log_mel", "mfcc", "five_channel", "waveform"),
+    "kind": ("log_mel", "mfcc", "mfcc_deltas", "five_channel", "waveform"),
     "window_function": ("hann",),
     "pad_mode": ("constant", "reflect"),
     "mel_scale": ("slaney", "htk"),
@@ -34,12 +34,16 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "waveform": _COMMON,
     "log_mel": _COMMON + _LOG_MEL,
     "mfcc": (*_COMMON, *_LOG_MEL, "n_mfcc"),
+    "mfcc_deltas": (*_COMMON, *_LOG_MEL, "n_mfcc"),
     "five_channel": (*_COMMON, *_LOG_MEL, "n_mfcc"),
 }
+# Kinds that stack pictures of (n_mfcc, n_frames), and how many.
+_CHANNELS = {"mfcc_deltas": 3, "five_channel": 5}
 _AXES: dict[str, tuple[str, ...]] = {
     "waveform": ("time_first",),
     "log_mel": ("time_first", "frequency_first"),
     "mfcc": ("time_first", "frequency_first"),
+    "mfcc_deltas": ("channels_last", "channels_first"),
     "five_channel": ("channels_last", "channels_first"),
 }
 
@@ -50,8 +54,9 @@ class FrontEndSpec:
 
     Parameters
     ----------
-    kind : ``"log_mel"``; ``"mfcc"``; ``"five_channel"``: MFCC, delta, delta-delta, beat-synchronous
-        MFCC and chroma; ``"waveform"``: the samples themselves
+    kind : ``"log_mel"``; ``"mfcc"``; ``"mfcc_deltas"``: MFCC, delta and delta-delta;
+        ``"five_channel"``: these, beat-synchronous MFCC and chroma; ``"waveform"``: the samples
+        themselves
     sample_rate : Hz; audio at another rate is resampled to it
     window_seconds : length of one classified window
     n_fft, hop_length : samples in a frame, and from one frame to the next
@@ -68,8 +73,8 @@ class FrontEndSpec:
     normalize : over the whole window: ``"none"``; ``"min_max"`` to 0..1; ``"mean_variance"``:
         ``(x - mean) / (std + 1e-6)``; ``"fixed"``: ``(x - self.mean) / self.scale``
     n_mfcc : coefficients, the lowest ones of an orthonormal DCT-II of the levels
-    axes : ``"time_first"`` (frames, bands) or ``"frequency_first"`` (bands, frames); of
-        ``five_channel``, ``"channels_last"`` (coefficients, frames, 5) or ``"channels_first"``
+    axes : ``"time_first"`` (frames, bands) or ``"frequency_first"`` (bands, frames); of stacks,
+        ``"channels_last"`` (coefficients, frames, channels) or ``"channels_first"``
 
     Raises
     ------
@@ -131,8 +136,9 @@ class FrontEndSpec:
             most = f"n_mels, {self.n_mels}, at most"
             _require(self.n_mfcc <= self.n_mels, "n_mfcc", self.n_mfcc, most)
         shortest = 1 if self.kind == "waveform" else self.n_fft
-        if self.kind == "five_channel":  # which has deltas over 9 frames, and tempo
+        if self.kind in _CHANNELS:  # which have deltas over 9 frames
             shortest = max(shortest, 9 * self.hop_length)
+        if self.kind == "five_channel":  # whose beats are defined on these levels
             plain = {"log": "db", "ref": 1.0, "center": True}
             for key, value in plain.items():
                 _require(getattr(self, key) == value, key, getattr(self, key), f"{value!r}")
@@ -159,9 +165,9 @@ class FrontEndSpec:
         """Shape of one window's features."""
         if self.kind == "waveform":
             return (self.window_samples,)
-        if self.kind == "five_channel":
-            stack = (self.n_mfcc, self.n_frames)
-            return (*stack, 5) if self.axes == "channels_last" else (5, *stack)
+        if self.kind in _CHANNELS:
+            image, channels = (self.n_mfcc, self.n_frames), _CHANNELS[self.kind]
+            return (*image, channels) if self.axes == "channels_last" else (channels, *image)
         shape = (self.n_frames, self.n_mfcc if self.kind == "mfcc" else self.n_mels)
         return shape if self.axes == "time_first" else shape[::-1]
 
@@ -233,6 +239,9 @@ PRESETS: dict[str, FrontEndSpec] = {
     # The five-channel CNN as published, in the layout of Keras and TFLite, and in PyTorch's.
     "five-channel": FrontEndSpec(kind="five_channel", ref=1.0, axes="channels_last"),
     "five-channel-first": FrontEndSpec(kind="five_channel", ref=1.0, axes="channels_first"),
+    # The same without rhythm and chroma.
+    "three-channel": FrontEndSpec(kind="mfcc_deltas", ref=1.0, axes="channels_last"),
+    "three-channel-first": FrontEndSpec(kind="mfcc_deltas", ref=1.0, axes="channels_first"),
     # What most "log-mel on 3 seconds" and "13 MFCC" notebooks compute with librosa's defaults.
     "log-mel": FrontEndSpec(axes="frequency_first"),
     "mfcc-13": FrontEndSpec(kind="mfcc", ref=1.0, n_mfcc=13),

@@ -1,12 +1,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 from tensorflow.lite.python import schema_py_generated as schema
 
 from edge_genre.convert.parity import compare
-from edge_genre.convert.tflite import keras_to_tflite
+from edge_genre.convert.tflite import function_to_tflite, keras_to_tflite
 from edge_genre.errors import ConversionError
 
 # Largest difference of a probability and smallest share of equal decisions. fp16 keeps 11 bits of
@@ -111,9 +112,78 @@ def test_long_grus_stay_loops(long_gru, run_tflite):
     np.testing.assert_allclose(run_tflite(content, windows), expected, atol=1e-4)
 
 
-def test_int8_of_a_loop_is_refused_instead_of_crashing(long_gru):
-    with pytest.raises(ConversionError, match="stays a loop"):
-        keras_to_tflite(long_gru, quantize="int8", calibration=np.zeros((4, 80, 6), np.float32))
+def test_long_grus_are_written_out_for_int8_and_micro(long_gru, run_tflite):
+    rng = np.random.default_rng(6)
+    windows, calibration = rng.normal(size=(2, 32, 80, 6)).astype(np.float32)
+    expected = long_gru.predict(windows, verbose=0)
+    for options, tolerance in (
+        ({"target": "micro"}, 1e-6),
+        ({"quantize": "int8", "calibration": calibration}, 0.02),
+    ):
+        content = keras_to_tflite(long_gru, **options)
+        assert "WHILE" not in operators(content)
+        assert np.abs(run_tflite(content, windows) - expected).mean() <= tolerance
+
+
+@pytest.mark.parametrize("kind", [layers.GRU, layers.LSTM])
+def test_both_directions_convert_with_built_in_operators(kind, with_random_weights, run_tflite):
+    inputs = keras.Input((10, 6))
+    tensor = layers.Bidirectional(kind(4, return_sequences=True))(inputs)
+    tensor = layers.Bidirectional(kind(4), merge_mode="ave")(tensor)
+    model = with_random_weights(keras.Model(inputs, layers.Dense(3)(tensor)))
+    windows = np.random.default_rng(7).normal(size=(8, 10, 6)).astype(np.float32)
+    content = keras_to_tflite(model)
+    assert not {"CUSTOM", "WHILE"} & operators(content).keys()
+    expected = model.predict(windows, verbose=0)
+    np.testing.assert_allclose(run_tflite(content, windows), expected, atol=1e-5)
+
+
+class Halving(layers.Layer):
+    """A loop that nothing can write out."""
+
+    def call(self, inputs):
+        large = lambda value: tf.reduce_max(tf.abs(value)) > 1.0  # noqa: E731
+        return tf.while_loop(large, lambda value: [value / 2], [inputs])[0]
+
+
+def test_int8_of_any_other_loop_is_refused_instead_of_crashing():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, Halving()(inputs))
+    with pytest.raises(ConversionError, match="loop that cannot be written out"):
+        keras_to_tflite(model, quantize="int8", calibration=np.zeros((4, 4), np.float32))
+
+
+def test_integer_inputs_and_outputs(cnn, windows, calibration):
+    content = keras_to_tflite(cnn, quantize="int8", calibration=calibration, integer_io=True)
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert source["dtype"] == result["dtype"] == np.int8
+    (scale, zero), (out_scale, out_zero) = source["quantization"], result["quantization"]
+    outputs = []
+    for window in windows:
+        quantized = np.clip(np.round(window / scale) + zero, -128, 127).astype(np.int8)
+        interpreter.set_tensor(source["index"], quantized[np.newaxis])
+        interpreter.invoke()
+        codes = interpreter.get_tensor(result["index"])[0].astype(np.float32)
+        outputs.append((codes - out_zero) * out_scale)
+    expected = cnn.predict(windows, verbose=0)
+    assert np.abs(np.stack(outputs) - expected).max() <= TOLERANCES["int8"][0]
+
+
+def test_functions_convert_with_their_variables(run_tflite):
+    weights = tf.Variable(np.random.default_rng(8).normal(size=(5, 3)).astype(np.float32))
+    function = tf.function(
+        lambda features: tf.matmul(features, weights),
+        input_signature=[tf.TensorSpec((1, 5), tf.float32)],
+    )
+    windows = np.random.default_rng(9).normal(size=(6, 5)).astype(np.float32)
+    logits = windows @ weights.numpy()
+    content = function_to_tflite(function, name="dense")
+    np.testing.assert_allclose(run_tflite(content, windows), logits, atol=1e-5)
+    content = function_to_tflite(function, name="dense", probabilities=True)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(run_tflite(content, windows), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +200,9 @@ def test_int8_of_a_loop_is_refused_instead_of_crashing(long_gru):
             "NaN or infinity",
         ),
         ({"calibration": np.zeros((4, 39, 128), np.float32)}, "takes no calibration"),
+        ({"target": "coral"}, "expected one of litert, tflite-runtime, micro"),
+        ({"target": "micro", "quantize": "dynamic"}, "runs fp32 and int8 files"),
+        ({"integer_io": True}, "go with int8 only"),
     ],
 )
 def test_wrong_options_are_refused(options, message, cnn):

@@ -25,6 +25,7 @@ from click.testing import CliRunner, Result
 from edge_genre import Classifier
 from edge_genre.cli import main
 from edge_genre.library import bundled_models
+from edge_genre.model_file import write
 from edge_genre.results import SILENCE
 from tests import models_on_the_fly as small
 from tests.signals import music
@@ -305,6 +306,18 @@ def test_bad_front_end(tmp_path: Path, spec: str, message: str) -> None:
 )
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     run(*arguments, code=2)
+
+
+def test_inspect_without_a_front_end(tmp_path: Path) -> None:
+    path = tmp_path / "rows.onnx"
+    info = small.info(front_end=None, provenance={"source": "rows.h5", "versions": {"keras": "3"}})
+    write(path, small.onnx_graph(), info)
+    output = run("inspect", path).stdout
+    assert "versions: keras 3" in output
+    values = json.loads(run("inspect", path, "--json").stdout)
+    assert (values["front_end"], values["labels"]) == (None, list(small.LABELS))
+    message = run("classify", "song.wav", "-m", path, code=1).stderr
+    assert "no audio front end" in message
 
 
 def test_inspect(model: Path) -> None:

@@ -240,7 +240,7 @@ def test_channels_last_is_the_transpose() -> None:
 @given(data=st.data())
 def test_stream_equals_batch(data: st.DataObject) -> None:
     """For blocks of any size, hops on the frame grid and off it."""
-    name = data.draw(st.sampled_from(["five-channel", "mfcc-13"]), label="preset")
+    name = data.draw(st.sampled_from(["five-channel", "three-channel", "mfcc-13"]), label="preset")
     spec = FrontEndSpec.preset(name)
     frames = data.draw(st.integers(1, 140), label="frames")
     off = data.draw(st.sampled_from([0, 0, 0, 100]), label="off the grid")
@@ -271,6 +271,16 @@ def test_presets_give_their_shape(name: str) -> None:
     assert features.shape == spec.shape
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize("order", ["channels_first", "channels_last"])
+def test_three_channels_are_the_first_of_the_five(order: str) -> None:
+    window = music(SPEC.window_samples, 22_050)
+    spec = FrontEndSpec.preset("three-channel").replace(axes=order)
+    three, five = FrontEnd(spec)(window), FrontEnd(SPEC)(window)
+    assert three.shape == spec.shape
+    expected = five[:3] if order == "channels_first" else five[:3].transpose(1, 2, 0)
+    np.testing.assert_array_equal(three, expected)
 
 
 @pytest.mark.parametrize("name", ["log-mel", "mfcc-13", "five-channel"])

@@ -54,6 +54,16 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["small.onnx"]
 
 
+def test_a_model_without_a_front_end(tmp_path: Path) -> None:
+    """Its features are not audio's: it can be read, but cannot hear."""
+    write(tmp_path / "rows.onnx", small.onnx_graph(), small.info(front_end=None))
+    info = read(tmp_path / "rows.onnx").info
+    assert info is not None
+    assert info.front_end is None
+    with pytest.raises(ModelError, match="no audio front end"):
+        Classifier.load(tmp_path / "rows.onnx")
+
+
 def test_attach_replaces_what_was_there(tflite: bytes) -> None:
     for graph in (tflite, small.onnx_graph()):
         labels = tuple("abcdefghij")

@@ -1,0 +1,174 @@
+"""Trained models as people have them, behind one protocol.
+
+Importing this package loads no framework; `open_source` imports the one that the file needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_genre.convert.sources.kinds import source_kind
+from edge_genre.errors import ConversionError, EdgeGenreError
+from edge_genre.model_file import ModelInfo
+
+__all__ = ["Source", "open_source"]
+
+
+class Source(Protocol):
+    """A model in the framework that it was trained with, or in the engine that it was made for."""
+
+    @property
+    def kind(self) -> str:
+        """``"keras"``, ``"h5"``, ``"saved_model"``, ``"pytorch"``, ``"onnx"`` or ``"tflite"``."""
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Of one window, without the batch axis; None for a free length."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers its weights are."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the packages that read it and write what is made of it."""
+
+    @property
+    def quantization(self) -> str | None:
+        """Of a TFLite file, which cannot be quantized again; None of all others."""
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What a file that edge-genre made says of itself; None of all others."""
+
+    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run it on windows, some at a time.
+
+        Parameters
+        ----------
+        windows : float32 [shape=(n, *input_shape)]
+
+        Returns
+        -------
+        float32 [shape=(n, classes)], as the model gives them: logits, log-probabilities or
+        probabilities
+
+        Raises
+        ------
+        ConversionError
+            It does not run on windows of this shape, or gives something else than one row a window.
+        """
+
+    def tflite(
+        self,
+        *,
+        quantize: str = "fp32",
+        calibration: NDArray[np.float32] | None = None,
+        target: str = "litert",
+        integer_io: bool = False,
+        probabilities: bool = False,
+    ) -> bytes:
+        """Convert it to a TFLite file; the options are those of `edge_genre.convert.tflite`.
+
+        With ``probabilities`` a softmax is put behind it; a TFLite file stays as it is.
+
+        Raises
+        ------
+        ConversionError
+            It cannot be converted so.
+        """
+
+    def onnx(self) -> bytes:
+        """Convert it to an ONNX file in fp32.
+
+        Raises
+        ------
+        ConversionError
+            It cannot be converted.
+        """
+
+
+def open_source(
+    path: str | Path,
+    *,
+    architecture: str | None = None,
+    custom: str | Path | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> Source:
+    """Open a trained model; its content says of which kind it is.
+
+    Parameters
+    ----------
+    path : a Keras file, a SavedModel folder, a PyTorch checkpoint, an ONNX or a TFLite file
+    architecture : of a PyTorch checkpoint: a bundled name or ``path/to/file.py:ClassName``
+    custom : a Python file with the Keras layers that the model has of its own
+    input_shape : of one window, without the batch axis: needed for a PyTorch checkpoint, which
+        does not say; elsewhere it fixes the lengths that the model leaves free
+
+    Raises
+    ------
+    ConversionError
+        The file is missing, damaged, of another kind or not safe to read, it does not fit the
+        architecture, or its framework is not installed.
+    """
+    path = Path(path)
+    shape = None if input_shape is None else tuple(input_shape)
+    try:
+        return _open(path, architecture, custom, shape)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise ConversionError(f"{path}: cannot be read ({reason})") from None
+    except EdgeGenreError as error:
+        message = str(error)
+        raise ConversionError(message if str(path) in message else f"{path}: {message}") from error
+
+
+def _open(
+    path: Path,
+    architecture: str | None,
+    custom: str | Path | None,
+    shape: tuple[int, ...] | None,
+) -> Source:
+    if not path.exists():
+        raise ConversionError("no such file or folder")
+    kind = source_kind(path)
+    _refuse_what_does_not_apply(kind, architecture, custom)
+    try:
+        if kind in ("keras", "h5"):
+            from edge_genre.convert.sources.keras_source import KerasSource
+
+            return KerasSource(path, kind=kind, custom=custom, input_shape=shape)
+        if kind == "saved_model":
+            from edge_genre.convert.sources.saved_model import SavedModelSource
+
+            return SavedModelSource(path, input_shape=shape)
+        if kind == "pytorch":
+            from edge_genre.convert.sources.pytorch import PyTorchSource
+
+            return PyTorchSource(path, architecture=architecture, input_shape=shape)
+        if kind == "onnx":
+            from edge_genre.convert.sources.onnx_source import OnnxSource
+
+            return OnnxSource(path, input_shape=shape)
+        from edge_genre.convert.sources.tflite_source import TFLiteSource
+
+        return TFLiteSource(path)
+    except ImportError as error:
+        extra = "pytorch" if kind == "pytorch" else "convert"
+        raise ConversionError(
+            f"reading this kind of model needs more packages: pip install 'edge-genre[{extra}]' "
+            f"({error})"
+        ) from None
+
+
+def _refuse_what_does_not_apply(
+    kind: str, architecture: str | None, custom: str | Path | None
+) -> None:
+    if architecture is not None and kind != "pytorch":
+        raise ConversionError("has its own architecture: leave --architecture out")
+    if custom is not None and kind not in ("keras", "h5"):
+        raise ConversionError("is no Keras file: leave --custom out")

@@ -1,0 +1,133 @@
+"""TFLite files as sources: to describe them, or to make ONNX of them."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from edge_genre.container import split
+from edge_genre.convert.sources.batches import in_batches, one_line
+from edge_genre.convert.sources.versions import versions
+from edge_genre.engines.litert import LiteRT
+from edge_genre.errors import ConversionError
+from edge_genre.model_file import ModelInfo, read
+from edge_genre.quiet import quiet_libraries
+
+OPSET = 17
+
+_TYPES = {code: name for name, code in vars(schema.TensorType).items() if name.isupper()}
+_INTEGERS = {"INT2", "INT4", "INT8", "UINT8", "INT16"}
+_WEIGHTS = _INTEGERS | {"FLOAT16", "FLOAT32"}
+
+
+class TFLiteSource:
+    """A TFLite graph in LiteRT; see `edge_genre.convert.sources.Source`."""
+
+    kind = "tflite"
+
+    def __init__(self, path: Path) -> None:
+        file = read(path)
+        self.info: ModelInfo | None = file.info
+        self._graph, _ = split(file.content)
+        self._engine = LiteRT(self._graph, 1, str(path))
+        shape = self._engine.input_shape
+        # Without a batch axis the first length is one of the window's.
+        self.input_shape: tuple[int | None, ...] = shape[1:] if shape[0] == 1 else shape
+        tensors = list(_tensors(self._graph))
+        self.quantization = _quantization(tensors)
+        self.parameters = sum(size for size, kind, _ in tensors if kind in _WEIGHTS)
+        self.versions = versions("ai-edge-litert", "tensorflow", "tf2onnx", "onnx")
+
+    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return in_batches(self._run, windows, shape=self.input_shape, batch=1)
+
+    def tflite(
+        self,
+        *,
+        quantize: str = "fp32",
+        calibration: NDArray[np.float32] | None = None,
+        target: str = "litert",
+        integer_io: bool = False,
+        probabilities: bool = False,
+    ) -> bytes:
+        if quantize != self.quantization:
+            raise ConversionError(
+                f"is {self.quantization} and cannot be quantized again: convert the model that it "
+                f"was made from to {quantize}"
+            )
+        if target != "litert" or integer_io:
+            raise ConversionError(
+                "is given back as it is: leave --target and --integer-io out, or convert the model "
+                "that it was made from"
+            )
+        return self._graph
+
+    def onnx(self) -> bytes:
+        import onnx
+        import tf2onnx
+
+        if self.quantization in ("dynamic", "int8"):
+            raise ConversionError(
+                f"is {self.quantization}, of which ONNX Runtime makes something else than LiteRT: "
+                "convert the model that it was made from"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.tflite")
+            path.write_bytes(self._graph)
+            try:
+                with quiet_libraries(), _quiet_logs():
+                    model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+                # tf2onnx writes what it does not know under TFLite's name; the checker finds it.
+                onnx.checker.check_model(model, full_check=True)
+            except Exception as error:  # tf2onnx and onnx raise many kinds, without a common base
+                raise ConversionError(f"does not convert to ONNX: {one_line(error)}") from error
+        return bytes(model.SerializeToString())
+
+    def _run(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        shape = [size or 1 for size in self._engine.input_shape]
+        return self._engine.infer(window.reshape(shape))[np.newaxis]
+
+
+def _tensors(graph: bytes) -> Iterator[tuple[int, str, bool]]:
+    """Size and type of each tensor, and whether it is constant."""
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(graph, 0))
+        for subgraph in model.subgraphs:
+            for tensor in subgraph.tensors:
+                buffer = model.buffers[tensor.buffer]
+                # Of large models the data stands behind the flatbuffer, at an offset.
+                constant = buffer.data is not None or buffer.offset > 1
+                shape = () if tensor.shape is None else tensor.shape
+                yield int(np.prod(shape)) if constant else 0, _TYPES[tensor.type], constant
+    except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
+        raise ConversionError(f"is a damaged TFLite file: {one_line(error)}") from error
+
+
+def _quantization(tensors: list[tuple[int, str, bool]]) -> str:
+    """``"fp32"``, ``"fp16"``, ``"dynamic"`` or ``"int8"``, by what weights and activations are."""
+    weights = {kind for _, kind, constant in tensors if constant}
+    activations = {kind for _, kind, constant in tensors if not constant}
+    if activations & _INTEGERS:
+        return "int8"
+    if weights & _INTEGERS:
+        return "dynamic"
+    return "fp16" if "FLOAT16" in weights else "fp32"
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    """tf2onnx reports each step."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(previous)

@@ -1,0 +1,87 @@
+"""What a child process may do to its parent: nothing."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_genre.convert.isolation import Children
+
+WORKER = "tests.convert.misbehaving_worker"
+
+
+@pytest.fixture(autouse=True)
+def _find_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Children:
+    return Children(tmp_path, 20, worker=WORKER)
+
+
+def test_what_a_task_finds_comes_back(children: Children) -> None:
+    outcome = children.run("answer")
+    assert outcome.status == "done"
+    assert outcome.values == {"answer": 42}
+    assert outcome.log == ("converting ...",)
+
+
+def test_a_refusal_is_a_message(children: Children) -> None:
+    outcome = children.run("refuse")
+    assert (outcome.status, outcome.message) == ("failed", "unsupported")
+
+
+def test_a_crash_is_named_with_its_signal(children: Children) -> None:
+    outcome = children.run("crash")
+    assert outcome.status == "crashed"
+    assert "killed by SIGSEGV" in outcome.message
+    assert "converting ..." in outcome.log
+
+
+def test_an_early_end_is_named_with_what_it_printed(children: Children) -> None:
+    outcome = children.run("exit")
+    assert outcome.status == "crashed"
+    assert outcome.message == (
+        "the converter ended with exit code 7: RuntimeError: no such operator"
+    )
+
+
+def test_a_hang_ends_at_the_time_limit(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    begin = time.monotonic()
+    outcome = Children(tmp_path, 2, worker=WORKER).run("hang", pid=str(pid))
+    assert time.monotonic() - begin < 10
+    assert outcome.status == "timed out"
+    assert "2 s" in outcome.message
+    assert not _alive(int(pid.read_text()))
+
+
+def test_leaving_ends_what_still_runs(tmp_path: Path) -> None:
+    """As on Ctrl-C."""
+    pid = tmp_path / "pid"
+    with Children(tmp_path, 60, worker=WORKER) as children:
+        thread = threading.Thread(target=children.run, args=("hang",), kwargs={"pid": str(pid)})
+        thread.start()
+        _wait_for(pid)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not _alive(int(pid.read_text()))
+
+
+def _wait_for(path: Path) -> None:
+    for _ in range(200):
+        if path.exists() and path.read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} did not appear")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,258 @@
+"""Models that others trained, converted to every format and compared on real music."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edge_genre import Classifier
+from edge_genre.cli.options import LABEL_SETS
+from edge_genre.convert.pipeline import convert
+from edge_genre.convert.report import ConversionReport
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.library import find_model
+from edge_genre.model_file import read
+from tests.requirements import require_package
+
+ALL = ("fp32", "fp16", "dynamic", "int8")
+BOTH = ("tflite", "onnx")
+GTZAN, FMA = LABEL_SETS["gtzan"], LABEL_SETS["fma-small"]
+ARCHITECTURES = Path(__file__).parent / "architectures"
+Report = Callable[[str], None]
+
+
+def said(report: ConversionReport, write: Report) -> None:
+    """Write the figures down, where a reader of the test's output sees them."""
+    for result in report.results:
+        figures = result.message
+        if result.verdict is not None:
+            parity = result.verdict.parity
+            figures = (
+                f"{result.size / 1000:.1f} kB, {parity.top1_agreement:.2%} of {parity.windows}, "
+                f"{parity.max_difference:.1e}, {result.facts['milliseconds']:.3f} ms, outside "
+                f"XNNPACK {result.facts.get('outside_xnnpack')} {figures}"
+            )
+        name = Path(report.source["path"]).name
+        write(f"{name} {result.name}: {result.status}, {figures} ({result.seconds:.0f} s)")
+
+
+def all_kept(report: ConversionReport) -> None:
+    assert not list(report.problems())
+    for path in report.files:
+        if read(path).info.front_end is not None:
+            Classifier.load(path)  # its self-test passes
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "sizes"),
+    [
+        ("five_channel_cnn.ckpt", "five-channel-first", {"fp32": 125, "fp16": 67, "int8": 43}),
+        pytest.param("three_channel_cnn.ckpt", "three-channel-first", {}, marks=pytest.mark.slow),
+    ],
+)
+def test_five_channel_cnn(
+    name: str,
+    preset: str,
+    sizes: dict[str, int],
+    reference_models: Path,
+    clips: Path,
+    tmp_path: Path,
+    report: Report,
+) -> None:
+    require_package("torch")
+    found = convert(
+        reference_models / name,
+        output=tmp_path,
+        to=BOTH,
+        quantize=ALL,
+        architecture="five-channel-cnn",
+        labels=GTZAN,
+        front_end=preset,
+        calibrate=clips,
+    )
+    said(found, report)
+    assert found.windows["compared"] >= 500
+    assert found.windows["labelled"] == found.windows["compared"]
+    for result in found.results:
+        if result.quantization in ("fp32", "fp16"):
+            assert result.status == "kept", result.message
+        else:
+            # Features in one scale from -600 to 1, and norms behind the ReLUs: 8 bits for all of
+            # them change every tenth genre or more, and the gate must say so.
+            assert result.verdict is not None
+            agreement = result.verdict.parity.top1_agreement
+            assert result.status == ("kept" if agreement >= 0.985 else "refused")
+            assert bool(result.drift) == (result.status == "refused")
+        if result.suffix == "tflite":
+            assert set(result.facts["outside_xnnpack"]) <= {"SOFTMAX"}
+            assert result.size <= 1000 * (sizes | {"dynamic": 40}).get(result.quantization, 1000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "architecture", "preset", "labels"),
+    [
+        ("cnn_gru_attention.pth", "cnn_gru_attention.py:CnnGruAttention", "log-mel", FMA),
+        ("mfcc_gru.pth", "mfcc_gru.py:MfccGru", "mfcc-13", GTZAN),
+    ],
+)
+def test_recurrent_networks_of_pytorch(
+    name: str,
+    architecture: str,
+    preset: str,
+    labels: list[str],
+    reference_models: Path,
+    clips: Path,
+    tmp_path: Path,
+    report: Report,
+) -> None:
+    require_package("torch")
+    found = convert(
+        reference_models / name,
+        output=tmp_path,
+        to=BOTH,
+        quantize=ALL,
+        architecture=str(ARCHITECTURES / architecture),
+        labels=labels,
+        front_end=preset,
+        calibrate=clips,
+    )
+    said(found, report)
+    for result in found.results:
+        # int8 where the gate passes; it must come to a verdict.
+        allowed = {"kept", "refused"} if result.quantization == "int8" else {"kept"}
+        assert result.status in allowed, result.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "preset"), [("mel_cnn.keras", "log-mel"), ("mfcc_cnn.keras", "mfcc-13")]
+)
+def test_cnns_of_keras(
+    name: str, preset: str, reference_models: Path, clips: Path, tmp_path: Path, report: Report
+) -> None:
+    found = convert(
+        reference_models / name,
+        output=tmp_path,
+        to=BOTH,
+        quantize=ALL,
+        labels=GTZAN,
+        front_end=preset,
+        calibrate=clips,
+    )
+    said(found, report)
+    all_kept(found)
+
+
+@pytest.mark.slow
+def test_a_legacy_file_without_a_front_end(
+    reference_models: Path, tmp_path: Path, report: Report
+) -> None:
+    """Rows of 58 numbers, of which nobody kept any: standardized ones stand for them."""
+    rows = np.random.default_rng(0).standard_normal((700, 58, 1)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    found = convert(
+        reference_models / "tabular_conv1d.h5",
+        output=tmp_path,
+        to=BOTH,
+        quantize=ALL,
+        labels=GTZAN,
+        calibrate=tmp_path / "rows.npy",
+    )
+    said(found, report)
+    all_kept(found)
+
+
+def test_a_tflite_file_gets_a_description_and_becomes_onnx(
+    reference_models: Path, tmp_path: Path, report: Report
+) -> None:
+    labels = "disco classical country blues metal rock reggae pop hiphop jazz".split()
+    found = convert(
+        reference_models / "mfcc_dense.tflite",
+        output=tmp_path,
+        to=BOTH,
+        quantize=["fp32"],
+        labels=labels,
+        front_end="mfcc-13",
+    )
+    said(found, report)
+    all_kept(found)
+    for genre, probability in (("disco", 0.956), ("metal", 0.9996)):
+        text = (reference_models / f"mfcc_dense_input_{genre}.txt").read_text()
+        features = np.array(
+            text.replace("[", " ").replace("]", " ").replace(",", " ").split(), np.float32
+        )
+        for path in found.files:
+            result = Classifier.load(path).run(features.reshape(130, 13))
+            assert labels[int(result.argmax())] == genre
+            assert result.max() == pytest.approx(probability, abs=6e-4)
+
+
+@pytest.mark.slow
+def test_our_own(clips: Path, tmp_path: Path, report: Report) -> None:
+    """From the bundled ONNX file, which brings its own description."""
+    found = convert(
+        find_model("songnet-gtzan.onnx"), output=tmp_path, to=BOTH, quantize=ALL, calibrate=clips
+    )
+    said(found, report)
+    all_kept(found)
+
+
+def _published(n_frames: int, path: Path) -> Path:
+    """SongNet as published, freshly trained for a moment so that its outputs are not all alike."""
+    from edge_genre.models.songnet.published import songnet_published
+
+    keras.utils.set_random_seed(3)
+    model = songnet_published(n_frames=n_frames, n_classes=8)
+    rng = np.random.default_rng(0)
+    x = rng.normal(-45, 15, (64, n_frames, 128)).astype(np.float32)
+    y = np.arange(64) % 8
+    for row, label in zip(x, y, strict=True):
+        row[:, 16 * label : 16 * label + 16] += 15
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, y, batch_size=16, epochs=3, verbose=0)
+    model.save(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n_frames", "spec", "limits"),
+    [
+        (130, FrontEndSpec(), {"dynamic": 420, "int8": 420}),
+        (1292, FrontEndSpec.preset("songnet"), {"dynamic": 440}),
+    ],
+)
+def test_songnet_as_published(
+    n_frames: int,
+    spec: FrontEndSpec,
+    limits: dict[str, int],
+    clips: Path,
+    tmp_path: Path,
+    report: Report,
+) -> None:
+    source = _published(n_frames, tmp_path / "songnet.h5")
+    begin = time.perf_counter()
+    found = convert(
+        source,
+        output=tmp_path / "out",
+        to=BOTH,
+        quantize=ALL,
+        labels=FMA,
+        front_end=spec,
+        calibrate=clips,
+    )
+    said(found, report)
+    report(f"all formats of {n_frames} frames: {time.perf_counter() - begin:.0f} s")
+    results = {result.name: result for result in found.results}
+    for result in found.results:
+        assert result.status == "kept", result.message
+    for quantization, limit in limits.items():
+        assert results[f"tflite {quantization}"].size <= 1000 * limit
+    if n_frames == 1292:
+        assert any("times the size of fp32" in note for note in results["tflite int8"].notes)

@@ -163,7 +163,7 @@ def _comparable(layers: list[_Layer]) -> list[int]:
     return [
         index
         for index, layer in enumerate(layers)
-        if layer.values.size and layer.operator not in _FORMATS
+        if layer.values.size and (layer.operator not in _FORMATS or layer.tensor == _INPUT)
     ]
 
 
@@ -269,7 +269,7 @@ def _watched(
         """
         tensor, operator = node.outputs[0], node.operator
         while readers[tensor] and all(reader.operator in _FORMATS for reader in readers[tensor]):
-            if operator in (_INPUT, *_FORMATS):
+            if operator == _INPUT:
                 operator = readers[tensor][0].operator
             tensor = readers[tensor][0].outputs[0]
         return tensor, operator
@@ -368,10 +368,11 @@ def _tflite(graph: bytes) -> tuple[list[_Node], Hashable, Mapping[Any, str], _Ru
 def _quantized(values: NDArray[np.float32], detail: Mapping[str, Any]) -> NDArray[Any]:
     dtype = np.dtype(detail["dtype"])
     if dtype.kind == "f":
-        return values.astype(dtype)
+        return np.asarray(values, dtype)
     scale, zero = detail["quantization"]
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero, limits.min, limits.max).astype(dtype)
+    steps = np.clip(np.rint(values / scale) + zero, limits.min, limits.max)
+    return np.asarray(steps, dtype)
 
 
 def _dequantized(values: NDArray[Any], detail: Mapping[str, Any]) -> NDArray[Any] | None:

@@ -131,7 +131,10 @@ def _softplus(x: Any) -> Any:
 
 @operator(*_UNARY)
 def _unary(node: Node, x: Value) -> Value:
-    return x.mapped(_UNARY[node.kind](x.normalised))
+    function = _UNARY[node.kind]
+    if node.kind == "Relu":
+        return x.through(lambda x: x.mapped(function(x.normalised)))
+    return x.mapped(function(x.normalised))
 
 
 @operator(*_BINARY)
@@ -186,7 +189,8 @@ def _clip(
 
 @operator("LeakyRelu")
 def _leaky_relu(node: Node, x: Value) -> Value:
-    return x.mapped(tf.nn.leaky_relu(x.normalised, node.attribute("alpha", 0.01)))
+    slope = node.attribute("alpha", 0.01)
+    return x.through(lambda x: x.mapped(tf.nn.leaky_relu(x.normalised, slope)))
 
 
 @operator("PRelu")
@@ -258,8 +262,17 @@ def _softmax(node: Node, x: Value) -> Value:
 def _batch_normalization(
     node: Node, x: Value, gamma: Operand, beta: Operand, mean: Operand, variance: Operand
 ) -> Value:
-    gamma, beta, mean, variance = (_constant(w) for w in (gamma, beta, mean, variance))
-    scale = gamma.astype(np.float64) / np.sqrt(variance + node.attribute("epsilon", 1e-5))
+    gamma, beta, mean, variance = (
+        _constant(weights).astype(np.float64) for weights in (gamma, beta, mean, variance)
+    )
+    deviation = np.sqrt(variance + node.attribute("epsilon", 1e-5))
+    if x.rescaled is not None and x.scale is None:
+        # Divided by it already, all channels fill the range that 8 bits divide among them: the
+        # idea of M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+        # Correction", ICCV 2019, with the deviations that training wrote down.
+        x = x.rescaled((1 / deviation).astype(np.float32))
+        mean, deviation = mean / deviation, np.ones_like(deviation)
+    scale = gamma / deviation
     shift = beta - mean * scale
     if x.scale is not None and x.shift is not None:
         scale, shift = x.scale * scale, x.shift * scale + shift
@@ -334,8 +347,14 @@ def _dense(x: Value, weights: np.ndarray, bias: np.ndarray | None) -> Value:
     if x.scale is not None and x.shift is not None:
         shift = x.shift @ weights
         weights, bias = x.scale[:, np.newaxis] * weights, shift if bias is None else bias + shift
-    product = tf.matmul(x.stored, tf.constant(weights))
-    return Value(product if bias is None else tf.nn.bias_add(product, tf.constant(bias)))
+
+    def with_factors(factors: np.ndarray | float) -> Value:
+        product = tf.matmul(x.stored, tf.constant(weights * factors))
+        if bias is not None:
+            product = tf.nn.bias_add(product, tf.constant(bias * factors))
+        return Value(product, rescaled=lambda more: with_factors(factors * more))
+
+    return with_factors(np.float32(1))
 
 
 @operator("Conv")
@@ -360,10 +379,17 @@ def _conv(node: Node, x: Value, weights: Operand, bias: Operand | None = None) -
         image, weights = tf.expand_dims(image, 1), weights[:, :, np.newaxis]
         strides, dilations, pads = [1, *strides], [1, *dilations], [0, pads[0], 0, pads[1]]
     image, padding = _padded(image, pads, weights.shape[2:], strides, dilations)
-    result = _conv2d(image, weights, strides, dilations, padding, groups)
-    if bias is not None:
-        result = tf.nn.bias_add(result, tf.constant(bias))
-    return Value(tf.squeeze(result, 1) if spatial == 1 else result, channels_last=True)
+
+    def with_factors(factors: np.ndarray) -> Value:
+        scaled = weights * factors.reshape(-1, 1, 1, 1)
+        result = _conv2d(image, scaled, strides, dilations, padding, groups)
+        if bias is not None:
+            result = tf.nn.bias_add(result, tf.constant(bias * factors))
+        if spatial == 1:
+            result = tf.squeeze(result, 1)
+        return Value(result, True, rescaled=lambda more: with_factors(factors * more))
+
+    return with_factors(np.ones(len(weights), np.float32))
 
 
 def _normalisation_taken_in(
@@ -483,20 +509,25 @@ def _pool(node: Node, x: Value) -> Value:
     pads = _pads(node, x.shape[2:], kernel, strides, [1] * spatial)
     if node.attribute("ceil_mode", 0):
         pads = _with_ceiling(x.shape[2:], kernel, strides, pads)
-    x = x.with_channels_last()
-    # A normalisation can wait until after the pooling, where there are fewer values, if it keeps
-    # the order, or if no padding enters a mean.
     averages = node.kind == "AveragePool"
-    waits = x.scale is not None and (not any(pads) if averages else bool(np.all(x.scale > 0)))
-    image = x.stored if waits else x.normalised
     if spatial == 1:
-        image = tf.expand_dims(image, 1)
         kernel, strides, pads = [1, *kernel], [1, *strides], [0, pads[0], 0, pads[1]]
     pool = _average_pool if averages else _max_pool
-    result = pool(node, image, kernel, strides, pads)
-    if spatial == 1:
-        result = tf.squeeze(result, 1)
-    return Value(result, True, x.scale, x.shift) if waits else Value(result, True)
+
+    def pooled(x: Value) -> Value:
+        x = x.with_channels_last()
+        # A normalisation can wait until after the pooling, where there are fewer values, if it
+        # keeps the order, or if no padding enters a mean.
+        waits = x.scale is not None and (not any(pads) if averages else bool(np.all(x.scale > 0)))
+        image = x.stored if waits else x.normalised
+        if spatial == 1:
+            image = tf.expand_dims(image, 1)
+        result = pool(node, image, kernel, strides, pads)
+        if spatial == 1:
+            result = tf.squeeze(result, 1)
+        return Value(result, True, x.scale, x.shift) if waits else Value(result, True)
+
+    return x.through(pooled)
 
 
 def _with_ceiling(

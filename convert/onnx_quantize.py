@@ -316,9 +316,7 @@ def _eight_bits(model: onnx.ModelProto) -> _Smaller:
             helper.make_node("Cast", [f"{name}_int8"], [f"{name}_steps"], to=TensorProto.FLOAT),
             helper.make_node("Mul", [f"{name}_steps", f"{name}_scale"], [name]),
         ]
-        return [
-            numpy_helper.from_array(np.asarray(array), key) for key, array in tensors.items()
-        ], nodes
+        return tensors, nodes
 
     return smaller
 

@@ -7,7 +7,9 @@ TensorFlow operators that TFLite has built in (see ``onnx_operators``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
@@ -132,6 +134,8 @@ class _Evaluation:
         """Add the results of all nodes to the values."""
         for tensor in graph.initializer:
             values[tensor.name] = numpy_helper.to_array(tensor)
+        readers = Counter(name for node in graph.node for name in node.input)
+        readers.update(value.name for value in graph.output)
         for node in graph.node:
             missing = [name for name in node.input if name and name not in values]
             if missing:
@@ -143,7 +147,7 @@ class _Evaluation:
             results = self._results(node, operands, values)
             for name, result in zip(node.output, results, strict=False):
                 if name and result is not None:
-                    values[name] = result
+                    values[name] = _shared(result) if readers[name] > 1 else result
 
     def _results(
         self, proto: onnx.NodeProto, operands: list[Operand | None], values: dict[str, Operand]
@@ -208,6 +212,11 @@ class _Evaluation:
         model = helper.make_model(graph, opset_imports=imports)
         results = iter(ReferenceEvaluator(model).run(None, named))
         return [np.asarray(next(results)) if name else None for name in proto.output]
+
+
+def _shared(result: Operand) -> Operand:
+    """A result that is read twice: rescaled for one reader, it would be computed twice."""
+    return replace(result, rescaled=None) if isinstance(result, Value) else result
 
 
 def _measured(node: Node, shape: Shape) -> np.ndarray:

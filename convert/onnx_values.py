@@ -6,7 +6,7 @@ is stored in, so that a chain of convolutions is transposed at its ends alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,12 +27,15 @@ class Value:
     channels_last : stored as (batch, ..., channels), for ONNX's (batch, channels, ...).
     scale, shift : (channels,) float32, applied to ``stored`` by whoever reads it: a batch
         normalisation waits here, for the next convolution or dense layer may take it in.
+    rescaled : makes the same value with its channels multiplied by positive factors, (channels,)
+        float32, at no cost: a layer before takes them into its weights. None where none can.
     """
 
     stored: Any
     channels_last: bool = False
     scale: np.ndarray | None = None
     shift: np.ndarray | None = None
+    rescaled: Callable[[np.ndarray], Value] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -80,6 +83,13 @@ class Value:
     def mapped(self, tensor: Any) -> Value:
         """Another tensor of the same order, computed from ``normalised``."""
         return Value(tensor, self.channels_last)
+
+    def through(self, function: Callable[[Value], Value]) -> Value:
+        """Apply a function for which f(a x) = a f(x) in each channel, for all positive a."""
+        rescaled, result = self.rescaled, function(self)
+        if rescaled is None:
+            return result
+        return replace(result, rescaled=lambda factors: rescaled(factors).through(function))
 
     def reshaped(self, shape: Sequence[int]) -> Value:
         """Reshape, without a transpose and keeping scale and shift where the channels stay."""

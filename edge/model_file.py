@@ -119,9 +119,10 @@ class ModelInfo:
         try:
             described = values["front_end"]
             spec = None if described is None else FrontEndSpec.from_dict(described)
-            if spec is not None and spec.hash != values["front_end_hash"]:
+            found = spec and spec.hash
+            if found != values["front_end_hash"]:
                 raise ModelError(
-                    f"front-end spec has hash {spec.hash}, expected {values['front_end_hash']}: "
+                    f"front-end spec has hash {found}, expected {values['front_end_hash']}: "
                     "it was changed after the model was made"
                 )
             test = values.get("self_test")

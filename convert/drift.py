@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any, NamedTuple
@@ -26,6 +26,8 @@ _SAMPLE = 8192
 _FORMATS = {"QUANTIZE", "DEQUANTIZE", "QuantizeLinear", "DequantizeLinear"}
 _LOOPS = {"WHILE", "Loop", "Scan"}
 _INPUT = "the input"
+# What converters call the output, whichever layer gives it.
+_OUTPUTS = re.compile(r"(Identity|StatefulPartitionedCall|output)(_?\d+)?")
 # What frameworks put between a layer's name and its operator's.
 _INNER = {"batchnorm", "Tensordot", "einsum", "moments"}
 
@@ -79,7 +81,11 @@ def layer_drift(
     if len(windows) < 2:
         raise ConversionError(f"comparing layers takes 2 windows or more, got {len(windows)}")
     found = _layers(candidate, windows)
-    expected = _given(exact, windows) if isinstance(exact, Mapping) else _layers(exact, windows)
+    expected = (
+        _given(exact, windows, {layer.shape for layer in found})
+        if isinstance(exact, Mapping)
+        else _layers(exact, windows)
+    )
     matches = _matches(expected, found)
     entering: dict[int, float] = {}
     drifts: dict[int, LayerDrift] = {}
@@ -120,7 +126,7 @@ class _Layer(NamedTuple):
     name: str
     operator: str
     inputs: tuple[int, ...]  # positions of the layers that it reads
-    size: int  # of its output for one window
+    shape: tuple[int, ...]  # of its output for one window, without axes of length 1
     values: NDArray[np.float32]  # a sample of them [shape=(windows, n)]; empty for what is no float
 
 
@@ -128,22 +134,18 @@ def _matches(expected: list[_Layer], found: list[_Layer]) -> dict[int, _Layer]:
     """For positions in `found`, the same layer in `expected`.
 
     By the names of tensors first; what is left by the names of layers, where both have as many of
-    the same name and size, in their order.
+    the same name and shape, in their order.
     """
+    # Where one has a loop that the other has written out, the numbers that a converter gave to
+    # tensors ("strided_slice_8") mean different things.
+    alike = _has_loop(expected) == _has_loop(found)
     matched: dict[int, int] = {}
-    for key, chosen in ((_by_tensor, _comparable), (_by_name, _last_of_layer)):
+    for key, chosen in ((_by_tensor, _comparable), (_by_name, _last_of_layer))[not alike :]:
         partners = _grouped(expected, chosen(expected), key, set(matched.values()))
         for name, indices in _grouped(found, chosen(found), key, set(matched)).items():
             if len(partners.get(name, ())) == len(indices):
                 matched.update(zip(indices, partners[name], strict=True))
-    # One has a loop where the other has it written out: numbers that a converter gave to what has
-    # no name of its own ("strided_slice_8") then mean different things. Input and output stay.
-    alike = _has_loop(expected) == _has_loop(found)
-    return {
-        index: expected[match]
-        for index, match in matched.items()
-        if alike or "/" in found[index].tensor or index in (0, max(matched))
-    }
+    return {index: expected[match] for index, match in matched.items()}
 
 
 def _grouped(
@@ -178,12 +180,12 @@ def _has_loop(layers: list[_Layer]) -> bool:
 
 def _by_tensor(layer: _Layer) -> Hashable:
     # The TFLite converter joins the names of what it fused, and numbers what has the same name.
-    return re.sub(r"(?<![_\d])\d+$", "", layer.tensor.split(";")[0]), layer.size
+    return re.sub(r"(?<![_\d])\d+$", "", layer.tensor.split(";")[0]), layer.shape
 
 
 def _by_name(layer: _Layer) -> Hashable:
     # Keras numbers layers once more when they are traced: conv2d_1 becomes conv2d_1_2.
-    return re.sub(r"(_\d+)+$", "", layer.name), layer.size
+    return re.sub(r"(_\d+)+$", "", layer.name), layer.shape
 
 
 def _layer_name(path: str) -> str:
@@ -195,16 +197,27 @@ def _layer_name(path: str) -> str:
     return scopes[-1] if scopes else last
 
 
-def _given(layers: Mapping[str, NDArray[np.float32]], windows: NDArray[np.float32]) -> list[_Layer]:
-    for name, values in layers.items():
+def _given(
+    layers: Mapping[str, NDArray[np.float32]],
+    windows: NDArray[np.float32],
+    shapes: Container[tuple[int, ...]],
+) -> list[_Layer]:
+    """The source's layers, with channels where the file has them: last in TFLite, first in ONNX."""
+    given = []
+    for name, values in ({_INPUT: windows} | dict(layers)).items():
         if len(values) != len(windows):
             raise ConversionError(
                 f"layer {name!r} is given for {len(values)} windows, expected {len(windows)}"
             )
-    return [
-        _Layer(name, name, "", (), values[0].size, np.stack([_sample(each) for each in values]))
-        for name, values in ({_INPUT: windows} | dict(layers)).items()
-    ]
+        orders = (values, np.moveaxis(values, -1, 1), np.moveaxis(values, 1, -1))
+        ordered = next((each for each in orders if _shape(each[0]) in shapes), values)
+        sample = np.stack([_sample(window) for window in ordered])
+        given.append(_Layer(name, name, "", (), _shape(ordered[0]), sample))
+    return given
+
+
+def _shape(values: NDArray[Any]) -> tuple[int, ...]:
+    return tuple(size for size in values.shape if size != 1)
 
 
 def _sample(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -277,24 +290,23 @@ def _watched(
     nodes = [_Node(_INPUT, (), (source,), _INPUT), *nodes]
     read = [as_read(node) for node in nodes]
     rows: list[list[NDArray[np.float32]]] = [[] for _ in nodes]
-    sizes = [0] * len(nodes)
+    shapes: list[tuple[int, ...]] = [()] * len(nodes)
     for window in windows:
         for index, values in enumerate(run(window, [tensor for tensor, _ in read])):
             if values is not None:
                 rows[index].append(_sample(values))
-                sizes[index] = values.size
+                shapes[index] = _shape(values)
     producers = {tensor: index for index, node in enumerate(nodes) for tensor in node.outputs}
-    return [
-        _Layer(
-            _INPUT if node.operator == _INPUT else names[node.outputs[0]],
-            _layer_name(node.name),
-            operator,
-            tuple(producers[tensor] for tensor in node.inputs if tensor in producers),
-            sizes[index],
-            np.stack(rows[index]) if rows[index] else np.empty((0, 0), np.float32),
-        )
-        for index, (node, (_, operator)) in enumerate(zip(nodes, read, strict=True))
-    ]
+    layers: list[_Layer] = []
+    for index, (node, (_, operator)) in enumerate(zip(nodes, read, strict=True)):
+        inputs = tuple(producers[tensor] for tensor in node.inputs if tensor in producers)
+        tensor = _INPUT if node.operator == _INPUT else names[node.outputs[0]]
+        name = _layer_name(node.name)
+        if inputs and _OUTPUTS.fullmatch(name):
+            name = layers[inputs[0]].name
+        values = np.stack(rows[index]) if rows[index] else np.empty((0, 0), np.float32)
+        layers.append(_Layer(tensor, name, operator, inputs, shapes[index], values))
+    return layers
 
 
 def _onnx(graph: bytes) -> tuple[list[_Node], Hashable, Mapping[Any, str], _Run]:

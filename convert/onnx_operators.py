@@ -354,7 +354,7 @@ def _dense(x: Value, weights: np.ndarray, bias: np.ndarray | None) -> Value:
             product = tf.nn.bias_add(product, tf.constant(bias * factors))
         return Value(product, rescaled=lambda more: with_factors(factors * more))
 
-    return with_factors(np.float32(1))
+    return with_factors(np.ones(1, np.float32))
 
 
 @operator("Conv")

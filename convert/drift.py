@@ -82,7 +82,7 @@ def layer_drift(
         raise ConversionError(f"comparing layers takes 2 windows or more, got {len(windows)}")
     found = _layers(candidate, windows)
     expected = (
-        _given(exact, windows, {layer.shape for layer in found})
+        _given(exact, windows, {_by_name(layer) for layer in found})
         if isinstance(exact, Mapping)
         else _layers(exact, windows)
     )
@@ -200,7 +200,7 @@ def _layer_name(path: str) -> str:
 def _given(
     layers: Mapping[str, NDArray[np.float32]],
     windows: NDArray[np.float32],
-    shapes: Container[tuple[int, ...]],
+    wanted: Container[Hashable],
 ) -> list[_Layer]:
     """The source's layers, with channels where the file has them: last in TFLite, first in ONNX."""
     given = []
@@ -209,10 +209,18 @@ def _given(
             raise ConversionError(
                 f"layer {name!r} is given for {len(values)} windows, expected {len(windows)}"
             )
-        orders = (values, np.moveaxis(values, -1, 1), np.moveaxis(values, 1, -1))
-        ordered = next((each for each in orders if _shape(each[0]) in shapes), values)
-        sample = np.stack([_sample(window) for window in ordered])
-        given.append(_Layer(name, name, "", (), _shape(ordered[0]), sample))
+        orders = [
+            _Layer(
+                name,
+                name,
+                "",
+                (),
+                _shape(ordered[0]),
+                np.stack([_sample(each) for each in ordered]),
+            )
+            for ordered in (values, np.moveaxis(values, -1, 1), np.moveaxis(values, 1, -1))
+        ]
+        given.append(next((layer for layer in orders if _by_name(layer) in wanted), orders[0]))
     return given
 
 

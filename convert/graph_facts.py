@@ -6,12 +6,13 @@ import copy
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from edge_genre.container import kind_of, split
+from edge_genre.convert.flatbuffer import builtin, operators, pack, parse, schema
+from edge_genre.convert.sources.batches import one_line
 from edge_genre.errors import ConversionError
 from edge_genre.quiet import quiet_libraries
 
@@ -68,6 +69,10 @@ _TFLITE_RUNTIME = {
     for name in names.split()
 }
 
+_WITH_WEIGHTS = frozenset(
+    "CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV FULLY_CONNECTED "
+    "Conv ConvTranspose Gemm MatMul GRU LSTM RNN".split()
+)
 _ONNX_DOMAINS = ("", "ai.onnx")
 _Tensor = tuple[str, tuple[int | str, ...]]
 
@@ -84,6 +89,9 @@ class GraphFacts:
     input, output : type and shape
     outside_xnnpack : operators that LiteRT runs without its fast kernels, and how many, in all
         subgraphs; empty for ONNX, and for a graph with custom operators, which does not load
+    layers : convolutions, dense layers and ONNX's recurrent ones; steps that are written out count
+        one by one
+    in_8_bits : how many of the layers compute in 8 bits
     """
 
     operators: dict[str, int]
@@ -92,6 +100,8 @@ class GraphFacts:
     input: _Tensor
     output: _Tensor
     outside_xnnpack: dict[str, int]
+    layers: int
+    in_8_bits: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON."""
@@ -123,7 +133,7 @@ def unknown_to_tflite_runtime(content: bytes) -> list[str]:
         It is no TFLite file, or a damaged one.
     """
     graph, _ = split(content)
-    model = _read(graph)
+    model = parse(graph)
     return [
         f"{_operator(code)} version {code.version}"
         for code in model.operatorCodes
@@ -132,10 +142,10 @@ def unknown_to_tflite_runtime(content: bytes) -> list[str]:
 
 
 def _of_tflite(graph: bytes) -> GraphFacts:
-    schema, model = _schema(), _read(graph)
+    model = parse(graph)
     names = [_operator(code) for code in model.operatorCodes]
-    types = {value: name.lower() for name, value in vars(schema.TensorType).items()}
-    operators = Counter(names[op.opcodeIndex] for each in model.subgraphs for op in _nodes(each))
+    types = {value: name.lower() for name, value in vars(schema().TensorType).items()}
+    counts = Counter(names[op.opcodeIndex] for each in model.subgraphs for op in operators(each))
     versions: dict[str, int] = {}
     for name, code in zip(names, model.operatorCodes, strict=True):
         versions[name] = max(int(code.version), versions.get(name, 0))
@@ -146,14 +156,23 @@ def _of_tflite(graph: bytes) -> GraphFacts:
         shape = found.shape if found.shape is not None else ()
         return types[found.type], tuple(int(size) for size in shape)
 
+    # With weights in 8 bits, inputs are made so before they meet.
+    weighted = [
+        types[each.tensors[op.inputs[1]].type]
+        for each in model.subgraphs
+        for op in operators(each)
+        if names[op.opcodeIndex] in _WITH_WEIGHTS
+    ]
     custom = {_operator(code) for code in model.operatorCodes if code.customCode}
     return GraphFacts(
-        operators=dict(sorted(operators.items())),
+        operators=dict(sorted(counts.items())),
         versions=dict(sorted(versions.items())),
         custom=tuple(sorted(custom)),
         input=tensor(main.inputs[0]),
         output=tensor(main.outputs[0]),
         outside_xnnpack={} if custom else _outside_xnnpack(graph, model),
+        layers=len(weighted),
+        in_8_bits=weighted.count("int8"),
     )
 
 
@@ -183,7 +202,7 @@ def _outside_delegates(graph: bytes) -> Iterator[str]:
             interpreter.allocate_tensors()
             nodes = interpreter._get_ops_details()
     except (ValueError, RuntimeError) as error:
-        raise ConversionError(f"LiteRT does not load the graph: {_line(error)}") from error
+        raise ConversionError(f"LiteRT does not load the graph: {one_line(error)}") from error
     own = [node for node in nodes if node["op_name"] != "DELEGATE"]
     producers = {int(t): index for index, node in enumerate(own) for t in _given(node["outputs"])}
     inside: set[int] = set()
@@ -207,12 +226,10 @@ def _given(tensors: Any) -> list[int]:
 
 def _with_first(model: Any, index: int) -> bytes:
     """The same graph with another subgraph in the first place."""
-    import flatbuffers
-
     model = copy.deepcopy(model)
     places = {0: index, index: 0}
     for subgraph in model.subgraphs:
-        for node in _nodes(subgraph):
+        for node in operators(subgraph):
             options = vars(node.builtinOptions) if node.builtinOptions else {}
             for name, value in options.items():
                 if name.endswith("SubgraphIndex"):
@@ -220,9 +237,7 @@ def _with_first(model: Any, index: int) -> bytes:
     first, other = model.subgraphs[0], model.subgraphs[index]
     model.subgraphs[0], model.subgraphs[index] = other, first
     model.signatureDefs = []  # they name the inputs of the old first one
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return pack(model)
 
 
 def _of_onnx(graph: bytes) -> GraphFacts:
@@ -235,7 +250,7 @@ def _of_onnx(graph: bytes) -> GraphFacts:
         if not model.graph.output:
             raise ValueError("it holds no graph")
     except Exception as error:  # protobuf's own, of which there are several
-        raise ConversionError(f"the ONNX graph is damaged: {_line(error)}") from error
+        raise ConversionError(f"the ONNX graph is damaged: {one_line(error)}") from error
     nodes = [node for each in onnx_graphs(model.graph) for node in each.node]
 
     def tensor(value: onnx.ValueInfoProto) -> _Tensor:
@@ -243,6 +258,10 @@ def _of_onnx(graph: bytes) -> GraphFacts:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(found.elem_type)).name
         return dtype, tuple(size.dim_param or int(size.dim_value) for size in found.shape.dim)
 
+    weighted = [node for node in nodes if node.op_type in _WITH_WEIGHTS]
+    dequantized = {
+        output for node in nodes if node.op_type == "DequantizeLinear" for output in node.output
+    }
     constants = {each.name for each in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     return GraphFacts(
@@ -252,41 +271,14 @@ def _of_onnx(graph: bytes) -> GraphFacts:
         input=tensor(inputs[0]),
         output=tensor(model.graph.output[0]),
         outside_xnnpack={},
+        layers=len(weighted),
+        in_8_bits=sum(node.input[0] in dequantized for node in weighted),
     )
-
-
-def _read(graph: bytes) -> Any:
-    """A TFLite graph as objects that can be changed."""
-    if kind_of(graph) != "tflite":
-        raise ConversionError("an ONNX file, expected TFLite")
-    schema = _schema()
-    try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(graph, 0))
-        if not model.subgraphs or not len(model.subgraphs[0].outputs):
-            raise ValueError("it holds no graph")
-    except Exception as error:  # flatbuffers checks nothing: anything may come of a damaged file
-        raise ConversionError(f"the TFLite graph is damaged: {_line(error)}") from error
-    return model
-
-
-def _schema() -> Any:
-    from ai_edge_litert import schema_py_generated
-
-    return schema_py_generated
-
-
-def _nodes(subgraph: Any) -> list[Any]:
-    return subgraph.operators or []  # None for the body of a loop that does nothing
 
 
 def _operator(code: Any) -> str:
     if code.customCode:
         return str(code.customCode.decode())
-    # Numbers beyond 127 stand in the newer field alone.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    names = {value: name for name, value in vars(_schema().BuiltinOperator).items()}
+    number = builtin(code)
+    names = {value: name for name, value in vars(schema().BuiltinOperator).items()}
     return str(names.get(number, number))
-
-
-def _line(error: Exception) -> str:
-    return shorten(str(error) or type(error).__name__, 300)

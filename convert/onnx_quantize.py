@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,21 +29,20 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_genre.container import split
+from edge_genre.container import kind_of, split
+from edge_genre.convert.mixed_precision import MAY_CHANGE, TRIED, changed, fewest, logits_of, some
+from edge_genre.convert.rounding import SMALL, in_half, in_steps
 from edge_genre.errors import ConversionError, ModelError
 
 QUANTIZATIONS = ("fp32", "fp16", "dynamic", "int8")
 
-_SMALL = 256  # values: what is smaller is not worth its operators
-_STEPS = 127  # of an 8-bit weight to each side of 0
 # With weights of a bit less, two products fit into the 16 bits that processors without VNNI add
 # them up in; with all 8 bits they overflow there, and the file gives nonsense.
 _REDUCED_STEPS = 64
 _IN_8_BITS = ("Conv", "Gemm", "MatMul")
 # Into these the 8 bits of a layer reach without being left: they need no scale of their own.
 _BETWEEN = ("Relu", "MaxPool")
-_AGREEMENT = 0.995  # of int8 with fp32 on calibration windows; the gate asks for 98.5 % on others
-_TRIED, _RANGED = 256, 96  # windows at most, for agreement and for ranges
+_RANGED = 96  # windows at most, for ranges
 
 _Smaller = Callable[[str, NDArray[np.float32]], tuple[list[TensorProto], list[onnx.NodeProto]]]
 
@@ -75,13 +75,17 @@ def quantize_onnx(
         raise ConversionError(f"ONNX {quantize} takes no calibration windows")
     try:
         graph, _ = split(content)
+        if kind_of(graph) != "onnx":
+            raise ConversionError("got a TFLite file to quantize, expected ONNX")
         model = onnx.load_from_string(graph)
+        for each in onnx_graphs(model.graph):
+            _constants_to_initializers(each)
         if quantize == "int8":
             model = _int8(model, _checked(calibration, model))
         elif quantize == "dynamic":
             _store(model, _eight_bits(model))
         elif quantize == "fp16":
-            _store(model, _half)
+            _store(model, _half(model))
         if quantize != "fp32":
             onnx.checker.check_model(model, full_check=True)
     except ModelError as error:
@@ -116,7 +120,7 @@ def _checked(
 
 
 def _int8(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
-    """Quantize all layers but as few leading ones as agreement asks for."""
+    """Quantize all layers but the last and as few leading ones as agreement asks for."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with TemporaryDirectory() as folder:
@@ -127,42 +131,22 @@ def _int8(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.Mode
         quant_pre_process(exact, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
         # The last one stays: its few outputs decide, and 256 steps are coarse for them.
-        layers = [node.name for node in model.graph.node if node.op_type in _IN_8_BITS][:-1]
-        tried, ranged = _some(calibration, _TRIED), _some(calibration, _RANGED)
-        expected = _classes(model, tried)
+        layers = [node.name for node in model.graph.node if node.op_type in _IN_8_BITS]
+        layers = layers[:-1] or layers
+        tried, ranged = some(calibration, TRIED), some(calibration, _RANGED)
+        expected = _outputs(model, tried)
 
         def attempt(leading: int) -> onnx.ModelProto:
             copy = onnx.ModelProto()
             copy.CopyFrom(model)
-            if leading < len(layers):
-                copy = _activations_in_8_bits(copy, layers[leading:], ranged, Path(folder))
+            copy = _activations_in_8_bits(copy, layers[leading:], ranged, Path(folder))
             return _store(copy, _eight_bits(copy))
 
         def agrees(candidate: onnx.ModelProto) -> bool:
-            return bool((_classes(candidate, tried) == expected).mean() >= _AGREEMENT)
+            return changed(expected, _outputs(candidate, tried)) <= MAY_CHANGE["int8"]
 
-        return _fewest(attempt, agrees, len(layers))
-
-
-def _some(windows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    return windows[:: -(-len(windows) // most)]
-
-
-def _fewest(
-    attempt: Callable[[int], onnx.ModelProto],
-    agrees: Callable[[onnx.ModelProto], bool],
-    most: int,
-) -> onnx.ModelProto:
-    """The first attempt that agrees, by bisection; attempt number `most` is taken on trust."""
-    low, high, best = 0, most, None
-    while low < high:
-        middle = (low + high) // 2 if low else 0  # none at all is the likeliest: try it first
-        candidate = attempt(middle)
-        if agrees(candidate):
-            high, best = middle, candidate
-        else:
-            low = middle + 1
-    return attempt(most) if best is None else best
+        # One layer computes in 8 bits, whether that agrees or not: else it would be no int8.
+        return fewest(attempt, agrees, max(len(layers) - 1, 0))
 
 
 def _activations_in_8_bits(
@@ -176,7 +160,6 @@ def _activations_in_8_bits(
     _store(model, _rounded(model), within=layers)
     exact, quantized = folder / "rounded.onnx", folder / "quantized.onnx"
     onnx.save(model, exact)
-    between = [node.name for node in model.graph.node if node.op_type in _BETWEEN]
     with contextlib.redirect_stdout(io.StringIO()):  # it tells of its progress there
         quantization.quantize_static(
             exact,
@@ -184,7 +167,7 @@ def _activations_in_8_bits(
             _reader(model, calibration),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=[*_IN_8_BITS, *_BETWEEN],
-            nodes_to_quantize=[*layers, *between],
+            nodes_to_quantize=_with_those_between(model, layers),
             per_channel=True,
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
@@ -194,6 +177,18 @@ def _activations_in_8_bits(
             extra_options={"CalibPercentile": 99.99},
         )
     return onnx.load(quantized)
+
+
+def _with_those_between(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
+    """Names of the layers, and of what stands before them and is read by nothing else."""
+    chosen, readers = set(layers), defaultdict[str, list[str]](list)
+    for node in reversed(model.graph.node):
+        read_by = [name for output in node.output for name in readers[output]]
+        if node.op_type in _BETWEEN and read_by and chosen.issuperset(read_by):
+            chosen.add(node.name)
+        for tensor in node.input:
+            readers[tensor].append(node.name)
+    return sorted(chosen)
 
 
 def _reader(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> Any:
@@ -212,15 +207,14 @@ def _reader(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> Any:
     return Reader()
 
 
-def _classes(model: onnx.ModelProto, windows: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The class that it finds in each window."""
+def _outputs(model: onnx.ModelProto, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What it gives for each window, as logarithms where it gives probabilities."""
     from onnxruntime import InferenceSession
 
     session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return np.array(
-        [session.run(None, {name: window[np.newaxis]})[0].argmax() for window in windows]
-    )
+    rows = [session.run(None, {name: window[np.newaxis]})[0].ravel() for window in windows]
+    return logits_of(np.asarray(rows, np.float32))
 
 
 def _input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
@@ -246,10 +240,9 @@ def _store(
         nodes = (node for graph in onnx_graphs(model.graph) for node in graph.node)
         chosen = {name for node in nodes if node.name in within for name in node.input}
     for graph in onnx_graphs(model.graph):
-        _constants_to_initializers(graph)
         kept, undo = [], []
         for tensor in graph.initializer:
-            large = tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= _SMALL
+            large = tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= SMALL
             tensors: list[TensorProto] = []
             if large and (chosen is None or tensor.name in chosen):
                 tensors, operators = smaller(tensor.name, numpy_helper.to_array(tensor))
@@ -290,23 +283,29 @@ def _constants_to_initializers(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _half(name: str, values: NDArray[np.float32]) -> tuple[list[TensorProto], list[onnx.NodeProto]]:
-    limit = np.finfo(np.float16).max
-    half = np.clip(values, -limit, limit).astype(np.float16)
-    cast = helper.make_node("Cast", [f"{name}_fp16"], [name], to=TensorProto.FLOAT)
-    return [numpy_helper.from_array(half, f"{name}_fp16")], [cast]
+def _half(model: onnx.ModelProto) -> _Smaller:
+    kernels = _kernels(model)
+
+    def smaller(
+        name: str, values: NDArray[np.float32]
+    ) -> tuple[list[TensorProto], list[onnx.NodeProto]]:
+        halves = in_half(values, kernel=name in kernels)
+        cast = helper.make_node("Cast", [f"{name}_fp16"], [name], to=TensorProto.FLOAT)
+        return [numpy_helper.from_array(halves, f"{name}_fp16")], [cast]
+
+    return smaller
 
 
 def _eight_bits(model: onnx.ModelProto) -> _Smaller:
     """8 bits and a scale for each channel; weights of which no channels are known stay."""
-    axes = _channel_axes(model)
+    axes, kernels = _channel_axes(model), _kernels(model)
 
     def smaller(
         name: str, values: NDArray[np.float32]
     ) -> tuple[list[TensorProto], list[onnx.NodeProto]]:
         if name not in axes:
             return [], []
-        steps, scale = _in_steps(values, axes[name], _STEPS)
+        steps, scale = in_steps(values, axes[name], kernel=name in kernels)
         tensors = [
             numpy_helper.from_array(steps.astype(np.int8), f"{name}_int8"),
             numpy_helper.from_array(scale, f"{name}_scale"),
@@ -323,17 +322,23 @@ def _eight_bits(model: onnx.ModelProto) -> _Smaller:
 
 def _rounded(model: onnx.ModelProto) -> _Smaller:
     """Values that ONNX Runtime's quantizer will find on its own grid and not round again."""
-    axes = _channel_axes(model)
+    axes, kernels = _channel_axes(model), _kernels(model)
 
     def smaller(
         name: str, values: NDArray[np.float32]
     ) -> tuple[list[TensorProto], list[onnx.NodeProto]]:
         if name not in axes:
             return [], []
-        steps, scale = _in_steps(values, axes[name], _REDUCED_STEPS)
+        steps, scale = in_steps(values, axes[name], _REDUCED_STEPS, kernel=name in kernels)
         return [numpy_helper.from_array(steps * scale, name)], []
 
     return smaller
+
+
+def _kernels(model: onnx.ModelProto) -> set[str]:
+    """The weights of convolutions."""
+    nodes = (node for graph in onnx_graphs(model.graph) for node in graph.node)
+    return {node.input[1] for node in nodes if node.op_type in ("Conv", "ConvTranspose")}
 
 
 def _channel_axes(model: onnx.ModelProto) -> dict[str, int]:
@@ -358,34 +363,3 @@ def _channel_axes(model: onnx.ModelProto) -> dict[str, int]:
             if axis is not None and name in ranks:
                 axes[name] = axis
     return axes
-
-
-def _in_steps(
-    values: NDArray[np.float32], axis: int, most: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights in whole steps, symmetric about 0, and the step of each channel along `axis`.
-
-    The steps of a convolution's kernel keep its sum: neighbours in a spectrogram are much alike
-    and far from 0 dB, so that what matters most is what the kernel makes of a constant.
-    """
-    others = tuple(i for i in range(values.ndim) if i != axis)
-    largest = np.abs(values).max(axis=others, keepdims=True)
-    scale = np.maximum(largest, np.finfo(np.float32).tiny * most) / most
-    exact = values / scale
-    steps = np.rint(exact)
-    if values.ndim > 2 and values.shape[0] > 1:
-        flat = exact.reshape(*values.shape[:2], -1)
-        steps = _keeping_sums(flat).reshape(values.shape)
-    return np.clip(steps, -most, most).astype(np.float32), scale.astype(np.float32)
-
-
-def _keeping_sums(exact: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round so that sums over the last axis are off by half at most.
-
-    As many values as the sum is off are rounded the other way, those first that were nearest to it.
-    """
-    steps = np.rint(exact)
-    left = exact - steps
-    missing = np.rint(left.sum(axis=-1, keepdims=True))
-    rank = np.argsort(np.argsort(-left * np.sign(missing), axis=-1), axis=-1)
-    return np.asarray(steps + np.sign(missing) * (rank < np.abs(missing)), np.float32)

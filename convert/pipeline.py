@@ -236,7 +236,9 @@ class _Conversion:
             windows={
                 "compared": len(windows),
                 "labelled": known,
-                "calibrated": len(calibration) if "int8" in (request.quantize or ()) else 0,
+                "calibrated": len(calibration)
+                if {"dynamic", "int8"} & {q for _, q in pairs}
+                else 0,
                 "origin": windows.origin,
             },
             results=tuple(self._noted(results)),
@@ -338,7 +340,7 @@ class _Conversion:
         return replace(result, status=status, path=path)
 
     def _make(self, suffix: str, quantization: str, graph: Path) -> Outcome:
-        calibration = self._calibration if quantization == "int8" else None
+        calibration = self._calibration if _is_calibrated(suffix, quantization) else None
         if suffix == "tflite":
             source = self._opening
             if self._facts["kind"] == "pytorch":
@@ -441,6 +443,12 @@ class _Conversion:
                 if "WHILE" in fp32.facts.get("operators", ()):
                     note += ": its recurrent layers are written out step by step; use dynamic"
                 notes.append(note)
+            layers, in_8_bits = (result.facts.get(key, 0) for key in ("layers", "in_8_bits"))
+            if result.quantization == "int8" and in_8_bits < layers:
+                notes.append(
+                    f"{in_8_bits} of {layers} layers compute in 8 bits, the others have weights in "
+                    "8 bits and compute in float"
+                )
             compared = result.verdict.parity.windows if result.verdict else _ENOUGH
             if compared < _ENOUGH:
                 notes.append(f"compared on {compared} windows only, fewer than {_ENOUGH}")
@@ -451,6 +459,11 @@ class _Conversion:
         path = self._folder / f"{name}.npy"
         np.save(path, array)
         return str(path)
+
+
+def _is_calibrated(suffix: str, quantization: str) -> bool:
+    # TFLite's dynamic form has variants, of which it takes the one that agrees on these windows.
+    return quantization == "int8" or (suffix, quantization) == ("tflite", "dynamic")
 
 
 def _described(request: Request) -> ModelInfo:

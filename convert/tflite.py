@@ -14,6 +14,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from edge_genre.errors import ConversionError
 
+from . import tflite_quantize
 from .keras_models import require_convertible
 from .recurrent import MAX_UNROLLED_STEPS, write_out_recurrent
 
@@ -42,9 +43,11 @@ def keras_to_tflite(
         as it was.
     quantize : "fp32"; "fp16", weights stored in half precision; "dynamic", weights in 8 bits
         and activations quantized as they come; "int8", weights and activations in 8 bits.
-    calibration : for int8, and only for it: windows as the model sees them on the device,
-        float32 of shape (windows, ...); their range becomes that of the activations. Some
-        hundred of all genres are enough.
+    calibration : windows as the model sees them on the device, float32 of shape (windows, ...);
+        some hundred of all genres are enough. int8 needs them: their range becomes that of the
+        activations. Where they show that activations do not bear 8 bits, layers compute in float
+        with weights in 8 bits: as few leading ones as possible of int8, all of dynamic, which
+        without windows is taken to bear them. Not for fp32 and fp16.
     target : the engine that is to run the file: "litert"; "tflite-runtime", its last release,
         2.14; "micro", TFLite Micro, which takes fp32 and int8 only.
     integer_io : int8 input and output tensors, for int8 only.
@@ -115,12 +118,42 @@ def function_to_tflite(
             + ("int8 cannot calibrate" if quantize == "int8" else "TFLite Micro cannot run")
             + ": use quantize='dynamic', or GRU, LSTM or SimpleRNN layers"
         )
-    # Options leak from one conversion to the next: a fresh converter each time.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+
+    def converted(quantize: Quantization, *, only_calibrated: bool = False) -> bytes:
+        # Options leak from one conversion to the next: a fresh converter each time.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+        _set_options(converter, quantize, target, windows, integer_io=integer_io)
+        converter._experimental_calibrate_only = only_calibrated
+        with _quiet():
+            return bytes(converter.convert())
+
+    try:
+        if quantize == "fp16":
+            return tflite_quantize.weights_in_half(converted("fp32"))
+        if quantize == "int8" and target != "micro" and not integer_io:
+            calibrated = converted(quantize, only_calibrated=True)
+            with _quiet():
+                return tflite_quantize.int8(
+                    calibrated, windows, per_channel_dense=target == "litert"
+                )
+        graph = converted(quantize)
+        if quantize == "dynamic" and len(windows):
+            return tflite_quantize.dynamic(graph, converted("fp32"), windows)
+        return graph
+    except ConversionError:
+        raise
+    except Exception as error:  # TensorFlow raises many kinds, without a common base
+        raise ConversionError(
+            f"model {name!r} does not convert to TFLite {quantize} with built-in operators: "
+            f"{shorten(str(error), 300)}"
+        ) from error
+
+
+def _set_options(
+    converter: Any, quantize: Quantization, target: Target, windows: np.ndarray, *, integer_io: bool
+) -> None:
     if quantize != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "fp16":
-        converter.target_spec.supported_types = [tf.float16]
     if quantize == "dynamic" or target != "litert":
         # tflite-runtime 2.14, the engine for 32-bit Arm, does not load dense layers quantized
         # per channel in this mode. Per tensor the file is smaller, and parity no worse.
@@ -130,14 +163,6 @@ def function_to_tflite(
         converter.representative_dataset = lambda: ([window[np.newaxis]] for window in windows)
         if integer_io:
             converter.inference_input_type = converter.inference_output_type = tf.int8
-    try:
-        with _quiet():
-            return bytes(converter.convert())
-    except Exception as error:  # TensorFlow raises many kinds, without a common base
-        raise ConversionError(
-            f"model {name!r} does not convert to TFLite {quantize} with built-in operators: "
-            f"{shorten(str(error), 300)}"
-        ) from error
 
 
 def require_options(quantize: str, target: str, *, integer_io: bool) -> None:
@@ -198,16 +223,16 @@ def _only(outputs: Any) -> Any:
 def _checked_calibration(
     shape: Any, quantize: Quantization, calibration: np.ndarray | None
 ) -> np.ndarray:
-    """The calibration windows as float32, none unless int8 asks for them."""
-    if quantize != "int8":
-        if calibration is not None:
-            raise ConversionError(f"quantization {quantize!r} takes no calibration windows")
+    """The calibration windows as float32: int8 needs them, dynamic may have them."""
+    if quantize in ("fp32", "fp16") and calibration is not None:
+        raise ConversionError(f"quantization {quantize!r} takes no calibration windows")
+    if quantize != "int8" and calibration is None:
         return np.empty((0, *shape), np.float32)
     if calibration is None or len(calibration) == 0 or calibration.shape[1:] != tuple(shape):
         found = "none" if calibration is None else f"shape {calibration.shape}"
         raise ConversionError(
-            f"int8 needs calibration windows of shape (windows, {', '.join(map(str, shape))}); "
-            f"got {found}"
+            f"{quantize} needs calibration windows of shape "
+            f"(windows, {', '.join(map(str, shape))}); got {found}"
         )
     if not np.isfinite(calibration).all():
         raise ConversionError("the calibration windows hold NaN or infinity: remove those windows")

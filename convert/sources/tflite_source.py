@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
-import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edge_genre.container import split
+from edge_genre.convert.flatbuffer import (
+    add_tensor,
+    builtin,
+    new_operator,
+    operators,
+    pack,
+    parse,
+    schema,
+)
 from edge_genre.convert.sources.batches import in_batches, one_line
 from edge_genre.convert.sources.versions import versions
 from edge_genre.engines.litert import LiteRT
@@ -23,7 +30,7 @@ from edge_genre.quiet import quiet_libraries
 
 OPSET = 17
 
-_TYPES = {code: name for name, code in vars(schema.TensorType).items() if name.isupper()}
+_TYPES = {code: name for name, code in vars(schema().TensorType).items() if name.isupper()}
 _INTEGERS = {"INT2", "INT4", "INT8", "UINT8", "INT16"}
 _WEIGHTS = _INTEGERS | {"FLOAT16", "FLOAT32"}
 
@@ -81,7 +88,7 @@ class TFLiteSource:
             )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.tflite")
-            path.write_bytes(self._graph)
+            path.write_bytes(_with_flat_inputs(self._graph))
             try:
                 with quiet_libraries(), _quiet_logs():
                     model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
@@ -96,19 +103,45 @@ class TFLiteSource:
         return self._engine.infer(window.reshape(shape))[np.newaxis]
 
 
+def _with_flat_inputs(graph: bytes) -> bytes:
+    """The same graph with a RESHAPE before each FULLY_CONNECTED that flattens its input itself.
+
+    tf2onnx 1.17 loses the bias of such a layer without a word: it puts two inputs, the flat one and
+    the weights, in the place of the three (tflite_handlers/tfl_math.py).
+    """
+    codes, model, changed = schema().BuiltinOperator, parse(graph), False
+    for subgraph in model.subgraphs:
+        ordered = []
+        for operator in operators(subgraph):
+            code = builtin(model.operatorCodes[operator.opcodeIndex])
+            if code == codes.FULLY_CONNECTED and not operator.builtinOptions.keepNumDims:
+                source, weights = (subgraph.tensors[index] for index in operator.inputs[:2])
+                features = int(weights.shape[1])
+                shape = [int(np.prod(source.shape)) // features, features]
+                if len(source.shape) != 2:
+                    flat = add_tensor(model, subgraph, "flat", shape, source.type)
+                    values = np.array([-1, features], np.int32)
+                    wanted = add_tensor(
+                        model, subgraph, "flat_shape", [2], schema().TensorType.INT32, values
+                    )
+                    inputs = [int(operator.inputs[0]), wanted]
+                    ordered.append(new_operator(model, codes.RESHAPE, inputs, [flat]))
+                    operator.inputs, changed = [flat, *operator.inputs[1:]], True
+            ordered.append(operator)
+        subgraph.operators = ordered
+    return pack(model) if changed else graph
+
+
 def _tensors(graph: bytes) -> Iterator[tuple[int, str, bool]]:
     """Size and type of each tensor, and whether it is constant."""
-    try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(graph, 0))
-        for subgraph in model.subgraphs:
-            for tensor in subgraph.tensors:
-                buffer = model.buffers[tensor.buffer]
-                # Of large models the data stands behind the flatbuffer, at an offset.
-                constant = buffer.data is not None or buffer.offset > 1
-                shape = () if tensor.shape is None else tensor.shape
-                yield int(np.prod(shape)) if constant else 0, _TYPES[tensor.type], constant
-    except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
-        raise ConversionError(f"is a damaged TFLite file: {one_line(error)}") from error
+    model = parse(graph)
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            buffer = model.buffers[tensor.buffer]
+            # Of large models the data stands behind the flatbuffer, at an offset.
+            constant = buffer.data is not None or buffer.offset > 1
+            shape = () if tensor.shape is None else tensor.shape
+            yield int(np.prod(shape)) if constant else 0, _TYPES[tensor.type], constant
 
 
 def _quantization(tensors: list[tuple[int, str, bool]]) -> str:

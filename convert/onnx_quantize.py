@@ -143,7 +143,7 @@ def _int8(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.Mode
             return _store(copy, _eight_bits(copy))
 
         def agrees(candidate: onnx.ModelProto) -> bool:
-            return changed(expected, _outputs(candidate, tried)) <= MAY_CHANGE["int8"]
+            return changed(expected, _outputs(candidate, tried)) <= MAY_CHANGE
 
         # One layer computes in 8 bits, whether that agrees or not: else it would be no int8.
         return fewest(attempt, agrees, max(len(layers) - 1, 0))

@@ -80,7 +80,7 @@ def dynamic(converted: bytes, exact: bytes, windows: NDArray[np.float32]) -> byt
     windows : real ones [shape=(n, ...)]
     """
     tried = some(windows, TRIED)
-    if changed(_outputs(exact, tried), _outputs(converted, tried)) <= MAY_CHANGE["dynamic"]:
+    if changed(_outputs(exact, tried), _outputs(converted, tried)) <= MAY_CHANGE:
         return converted
     return weights_in_8_bits(exact)
 
@@ -127,7 +127,7 @@ def int8(
             found = _outputs(graph, tried)
         except ModelError:  # XNNPACK refuses some ratios of scales
             return False
-        return changed(expected, found) <= MAY_CHANGE["int8"]
+        return changed(expected, found) <= MAY_CHANGE
 
     return fewest(attempt, agrees, max(len(layers) - 2, 0))
 

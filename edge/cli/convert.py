@@ -52,7 +52,7 @@ def _shape(
 @several_option(
     "--quantize",
     QUANTIZATIONS,
-    help="Weights: 32 or 16 bits; 8 bits, activations as they come; all in 8 bits.  "
+    help="Weights in 32, 16 or 8 bits; int8: layers compute in 8 bits, as many as bear it.  "
     "[default: fp32,dynamic]",
 )
 @click.option(
@@ -76,7 +76,7 @@ def _shape(
     "--calibrate",
     type=click.Path(path_type=Path),
     metavar="DATA",
-    help="Music to calibrate int8 with and to compare all formats on: a folder of audio, in "
+    help="Music to calibrate 8 bits with and to compare all formats on: a folder of audio, in "
     "folders by genre if these are known, or a .npz file of features X and classes y.",
 )
 @click.option(

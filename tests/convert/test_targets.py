@@ -1,0 +1,164 @@
+"""Files for other engines, in those engines: slow, since each fills an environment of its own."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from edge_genre.convert.graph_facts import graph_facts, unknown_to_tflite_runtime
+from edge_genre.convert.parity import compare
+from edge_genre.convert.tflite import keras_to_tflite
+
+pytestmark = pytest.mark.slow
+
+STEPS, MELS = 39, 128
+
+RUNTIME = """
+import sys
+import numpy as np
+from tflite_runtime.interpreter import Interpreter
+windows, results = np.load(sys.argv[1]), {}
+for path in sys.argv[3:]:
+    engine = Interpreter(path, num_threads=1)
+    engine.allocate_tensors()
+    (source,), (result,) = engine.get_input_details(), engine.get_output_details()
+    rows = []
+    for window in windows:
+        engine.set_tensor(source["index"], window[np.newaxis])
+        engine.invoke()
+        rows.append(engine.get_tensor(result["index"])[0])
+    results[path] = np.stack(rows)
+np.savez(sys.argv[2], **results)
+"""
+
+MICRO = """
+import sys
+import numpy as np
+from tflite_micro.python.tflite_micro import runtime
+windows, results = np.load(sys.argv[1]), {}
+for path in sys.argv[3:]:
+    engine = runtime.Interpreter.from_file(path, arena_size=4_000_000)
+    source, result = engine.get_input_details(0), engine.get_output_details(0)
+    rows = []
+    for window in windows:
+        if source["dtype"] == np.int8:
+            q = source["quantization_parameters"]
+            window = np.clip(np.rint(window / q["scales"][0]) + q["zero_points"][0], -128, 127)
+        engine.set_input(window[np.newaxis].astype(source["dtype"]), 0)
+        engine.invoke()
+        row = engine.get_output(0)[0].astype(np.float32)
+        if result["dtype"] == np.int8:
+            q = result["quantization_parameters"]
+            row = (row - q["zero_points"][0]) * q["scales"][0]
+        rows.append(row)
+    results[path] = np.stack(rows)
+np.savez(sys.argv[2], **results)
+"""
+
+
+@pytest.fixture(scope="module")
+def trained() -> keras.Model:
+    """A convolution, a GRU and attention, which have learned where a window is loud."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((STEPS, MELS))
+    tensor = layers.Conv1D(48, 3, padding="same", activation="relu")(inputs)
+    tensor = layers.MaxPooling1D(2)(tensor)
+    tensor = layers.GRU(32, return_sequences=True)(tensor)
+    weights = layers.Softmax(axis=1)(layers.Dense(1, activation="tanh")(tensor))
+    tensor = layers.Flatten()(layers.Dot(axes=1)([weights, tensor]))
+    model = keras.Model(inputs, layers.Dense(6, activation="softmax")(tensor))
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(*_loud(0, 600), epochs=6, verbose=0)
+    return model
+
+
+def _loud(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    windows, labels = rng.normal(size=(n, STEPS, MELS)), rng.integers(6, size=n)
+    for window, label in zip(windows, labels, strict=True):
+        window[:, 20 * label : 20 * label + 20] += 0.5
+    return windows.astype(np.float32), labels
+
+
+def _in(program: str, package: list[str], folder: Path, files: dict[str, bytes]) -> dict:
+    """Run files on windows with a program in an environment that holds a package alone."""
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv/bin/python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *package], check=True)
+    paths = {name: folder / f"{name}.tflite" for name in files}
+    for name, path in paths.items():
+        path.write_bytes(files[name])
+    np.save(folder / "windows.npy", _loud(1, 200)[0])
+    (folder / "program.py").write_text(program)
+    command = [python, "program.py", "windows.npy", "outputs.npz", *paths.values()]
+    subprocess.run(command, check=True, cwd=folder, timeout=300)
+    found = np.load(folder / "outputs.npz")
+    return {name: found[str(path)] for name, path in paths.items()}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has no wheel for 3.12")
+def test_tflite_runtime_2_14(trained: keras.Model, tmp_path: Path) -> None:
+    calibration, uneven = _loud(2, 100)[0], _uneven(trained)
+    files = {
+        quantize: keras_to_tflite(
+            trained,
+            quantize=quantize,
+            target="tflite-runtime",
+            calibration=None if quantize in ("fp32", "fp16") else calibration,
+        )
+        for quantize in ("fp32", "fp16", "dynamic", "int8")
+    }
+    # Of this one 8 bits for all would not agree: weights alone, and leading layers in float.
+    for quantize in ("dynamic", "int8"):
+        files[f"{quantize}-mixed"] = keras_to_tflite(
+            uneven, quantize=quantize, target="tflite-runtime", calibration=_scaled(calibration)
+        )
+    for content in files.values():
+        assert unknown_to_tflite_runtime(content) == []
+    mixed = {name: content for name, content in files.items() if name.endswith("mixed")}
+    assert graph_facts(mixed["dynamic-mixed"]).in_8_bits == 0
+    windows = _loud(1, 200)[0]
+    packages = ["tflite-runtime>=2.14", "numpy>=1.24,<2"]
+    for name, outputs in _in(RUNTIME, packages, tmp_path, files).items():
+        expected = (uneven if name in mixed else trained).predict(windows, verbose=0)
+        assert compare(expected, outputs).top1_agreement >= 0.98, name
+
+
+def _scaled(windows: np.ndarray) -> np.ndarray:
+    factors = np.ones(MELS, np.float32)
+    factors[0] = 3000
+    return windows * factors
+
+
+def _uneven(trained: keras.Model) -> keras.Model:
+    """The same network for windows whose first band is 3000 times as large."""
+    model = keras.models.clone_model(trained)
+    model.set_weights(trained.get_weights())
+    kernel = np.array(model.layers[1].kernel)
+    kernel[:, 0] /= 3000
+    model.layers[1].kernel.assign(kernel)
+    return model
+
+
+def test_tflite_micro(trained: keras.Model, tmp_path: Path) -> None:
+    calibration = _loud(2, 100)[0]
+    options = {"target": "micro"}
+    files = {
+        "fp32": keras_to_tflite(trained, **options),
+        "int8": keras_to_tflite(trained, quantize="int8", calibration=calibration, **options),
+        "integers": keras_to_tflite(
+            trained, quantize="int8", calibration=calibration, integer_io=True, **options
+        ),
+    }
+    expected = trained.predict(_loud(1, 200)[0], verbose=0)
+    found = _in(MICRO, ["tflite-micro", "numpy"], tmp_path, files)
+    np.testing.assert_allclose(found["fp32"], expected, atol=1e-4)
+    for name in ("int8", "integers"):
+        assert compare(expected, found[name]).top1_agreement >= 0.98, name
+        assert graph_facts(files[name]).in_8_bits == graph_facts(files[name]).layers
+    assert graph_facts(files["integers"]).input[0] == "int8"

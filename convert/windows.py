@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.audio.file import AudioFile, find_audio
+from edge_genre.audio.file import AudioFile, find_audio, genre_of
 from edge_genre.audio.resample import Resampler
 from edge_genre.errors import AudioError, ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
@@ -96,7 +96,6 @@ def _of_folder(folder: Path, spec: FrontEndSpec, labels: Sequence[str], wanted: 
         raise ConversionError(f"{folder}: cannot be read ({error.strerror})") from None
     if not files:
         raise ConversionError(f"{folder}: holds no audio")
-    index = {label.casefold(): number for number, label in enumerate(labels)}
     front_end = FrontEnd(spec)
     features, classes, unreadable = [], [], []
     each = -(-wanted // len(files))
@@ -107,7 +106,8 @@ def _of_folder(folder: Path, spec: FrontEndSpec, labels: Sequence[str], wanted: 
             unreadable.append(f"{path.name}: {error}")
             continue
         features += [front_end(window) for window in windows]
-        classes += [_genre(path, index)] * len(windows)
+        genre = genre_of(path, labels)
+        classes += [UNKNOWN if genre is None else genre] * len(windows)
     if not features:
         reason = unreadable[0] if unreadable else "all of it is silent"
         raise ConversionError(f"{folder}: no window to calibrate and compare with ({reason})")
@@ -134,13 +134,6 @@ def _audible(samples: NDArray[np.float32], size: int, most: int) -> Iterator[NDA
         window = samples[start : start + size]
         if level_dbfs(window) >= SILENCE_DBFS:
             yield window
-
-
-def _genre(path: Path, index: dict[str, int]) -> int:
-    for name in (path.parent.name, path.name.partition(".")[0]):
-        if name.casefold() in index:
-            return index[name.casefold()]
-    return UNKNOWN
 
 
 def _of_file(path: Path, shape: tuple[int, ...], n_classes: int, wanted: int) -> Windows:

@@ -35,6 +35,10 @@ class DeviceError(EdgeGenreError):
     """No microphone, an unknown one, or PortAudio is not installed."""
 
 
+class DataError(EdgeGenreError):
+    """Labelled music cannot be used: missing, damaged, or not of the model's genres."""
+
+
 class ConversionError(EdgeGenreError):
     """A model cannot be converted to the format asked for."""
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -157,6 +157,16 @@ def find_audio(folder: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def genre_of(path: Path, genres: Sequence[str]) -> int | None:
+    """The number of a file's genre: its folder's name, or its own up to the first dot.
+
+    Case does not matter. None if neither is one of ``genres``.
+    """
+    numbers = {genre.casefold(): number for number, genre in enumerate(genres)}
+    names = (path.parent.name, path.name.partition(".")[0])
+    return next((numbers[name.casefold()] for name in names if name.casefold() in numbers), None)
 
 
 def _require_file(path: Path) -> None:

@@ -249,7 +249,9 @@ def _published(n_frames: int, clips: Path, spec: FrontEndSpec, path: Path) -> Pa
     found = load_windows(clips, spec=spec, shape=spec.shape, labels=EIGHT)
     known = found.labels != UNKNOWN
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
-    model.fit(found.features[known], found.labels[known], batch_size=16, epochs=8, verbose=0)
+    # Enough for the averages of the normalisations to settle.
+    epochs = -(-400 * 16 // int(known.sum()))
+    model.fit(found.features[known], found.labels[known], batch_size=16, epochs=epochs, verbose=0)
     model.save(path)
     return path
 

@@ -125,7 +125,7 @@ def function_to_tflite(
         _set_options(converter, quantize, target, windows, integer_io=integer_io)
         converter._experimental_calibrate_only = only_calibrated
         with _quiet():
-            return bytes(converter.convert())
+            return tflite_quantize.without_stored_zeros(bytes(converter.convert()))
 
     try:
         if quantize == "fp16":

@@ -70,6 +70,42 @@ def weights_in_8_bits(graph: bytes) -> bytes:
     return _with_weights(graph, _eight_bits)
 
 
+def without_stored_zeros(graph: bytes) -> bytes:
+    """Let a loop's outputs begin as zeros that are made when they are needed, not stored.
+
+    TensorFlow folds the empty array that a loop writes its steps to into a constant as large as all
+    of them.
+
+    Raises
+    ------
+    ConversionError
+        It is no TFLite graph, or a damaged one.
+    """
+    model, types = parse(graph), schema()
+    codes, main = types.BuiltinOperator, model.subgraphs[0]
+    added = []
+    for operator in operators(main):
+        if builtin(model.operatorCodes[operator.opcodeIndex]) != codes.WHILE:
+            continue
+        inputs = [int(index) for index in operator.inputs]
+        for place, index in enumerate(inputs):
+            values = constant(model, main.tensors[index])
+            if values is not None and values.size >= SMALL and not values.any():
+                shape = np.array(values.shape, np.int32)
+                dims = add_tensor(model, main, "dims", [len(shape)], types.TensorType.INT32, shape)
+                zero = np.zeros(1, np.float32)
+                value = add_tensor(model, main, "zero", [], types.TensorType.FLOAT32, zero)
+                zeros = add_tensor(model, main, "zeros", shape, types.TensorType.FLOAT32)
+                added.append(new_operator(model, codes.FILL, [dims, value], [zeros]))
+                inputs[place] = zeros
+        operator.inputs = np.array(inputs, np.int32)
+    if not added:
+        return graph
+    main.operators = [*added, *operators(main)]
+    _drop_unread(model)
+    return pack(model)
+
+
 def dynamic(converted: bytes, exact: bytes, windows: NDArray[np.float32]) -> bytes:
     """Choose the form of ``dynamic`` that agrees.
 
@@ -160,10 +196,11 @@ def _in_place_of(model: Any, subgraph: Any, index: int, stored: _Stored) -> tupl
     """Add the tensor that is stored and the one that DEQUANTIZE makes of it."""
     values, dtype, scales, _ = stored
     weights = subgraph.tensors[index]
-    name, shape = weights.name.decode(), weights.shape
-    small = add_tensor(model, subgraph, f"{name}_stored", shape, dtype, values)
+    # Short names: those of TensorFlow, which tell where each was folded from, take kilobytes.
+    small = add_tensor(model, subgraph, f"w{index}", weights.shape, dtype, values)
     subgraph.tensors[small].quantization = scales
-    return small, add_tensor(model, subgraph, f"{name}_float", shape, weights.type)
+    weights.name = b""
+    return small, add_tensor(model, subgraph, f"w{index}_float", weights.shape, weights.type)
 
 
 def _half(values: NDArray[np.float32], axis: int | None) -> _Stored:

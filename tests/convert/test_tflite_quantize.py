@@ -94,6 +94,19 @@ def test_weights_that_steps_share_are_stored_once():
     assert facts.operators["DEQUANTIZE"] <= 3
 
 
+def test_what_a_loop_writes_to_is_not_stored(run_tflite):
+    inputs = keras.Input((1000, 6))
+    outputs = layers.GRU(16, return_sequences=True)(inputs)
+    model = keras.Model(inputs, layers.Dense(4)(outputs))
+    content = keras_to_tflite(model)
+    facts = graph_facts(content)
+    assert (facts.operators["WHILE"], facts.operators["FILL"]) == (1, 1)
+    assert len(content) < 1000 * 16 * 4 / 2
+    windows = np.random.default_rng(8).normal(size=(4, 1000, 6)).astype(np.float32)
+    found = run_tflite(content, windows)
+    np.testing.assert_allclose(found, model.predict(windows, verbose=0), atol=1e-5)
+
+
 def test_dynamic_computes_in_8_bits_where_that_agrees(even):
     facts = graph_facts(keras_to_tflite(even, quantize="dynamic", calibration=_windows(2, 64)))
     assert facts.in_8_bits > 0

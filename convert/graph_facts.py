@@ -272,7 +272,7 @@ def _of_onnx(graph: bytes) -> GraphFacts:
         output=tensor(model.graph.output[0]),
         outside_xnnpack={},
         layers=len(weighted),
-        in_8_bits=sum(node.input[0] in dequantized for node in weighted),
+        in_8_bits=sum(dequantized.issuperset(node.input[:2]) for node in weighted),
     )
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,9 +39,8 @@ QUANTIZATIONS = ("fp32", "fp16", "dynamic", "int8")
 # them up in; with all 8 bits they overflow there, and the file gives nonsense.
 _REDUCED_STEPS = 64
 _IN_8_BITS = ("Conv", "Gemm", "MatMul")
-# Into these the 8 bits of a layer reach without being left: they need no scale of their own.
-_BETWEEN = ("Relu", "MaxPool")
-_RANGED = 96  # windows at most, for ranges
+_BEHIND = ("Relu", "MaxPool")
+_RANGED = 256  # windows at most, for ranges
 
 _Smaller = Callable[[str, NDArray[np.float32]], tuple[list[TensorProto], list[onnx.NodeProto]]]
 
@@ -166,8 +164,8 @@ def _activations_in_8_bits(
             quantized,
             _reader(model, calibration),
             quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=[*_IN_8_BITS, *_BETWEEN],
-            nodes_to_quantize=_with_those_between(model, layers),
+            op_types_to_quantize=[*_IN_8_BITS, *_BEHIND],
+            nodes_to_quantize=_with_those_behind(model, layers),
             per_channel=True,
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
@@ -179,15 +177,17 @@ def _activations_in_8_bits(
     return onnx.load(quantized)
 
 
-def _with_those_between(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
-    """Names of the layers, and of what stands before them and is read by nothing else."""
-    chosen, readers = set(layers), defaultdict[str, list[str]](list)
-    for node in reversed(model.graph.node):
-        read_by = [name for output in node.output for name in readers[output]]
-        if node.op_type in _BETWEEN and read_by and chosen.issuperset(read_by):
+def _with_those_behind(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
+    """Names of the layers and of the ReLUs and poolings that read nothing else.
+
+    A layer's output in 8 bits then has its steps where the ReLU leaves something.
+    """
+    chosen, given = set(layers), set[str]()
+    for node in model.graph.node:
+        if node.op_type in _BEHIND and node.input[0] in given:
             chosen.add(node.name)
-        for tensor in node.input:
-            readers[tensor].append(node.name)
+        if node.name in chosen:
+            given.update(node.output)
     return sorted(chosen)
 
 

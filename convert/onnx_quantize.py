@@ -40,7 +40,7 @@ QUANTIZATIONS = ("fp32", "fp16", "dynamic", "int8")
 _REDUCED_STEPS = 64
 _IN_8_BITS = ("Conv", "Gemm", "MatMul")
 _BEHIND = ("Relu", "MaxPool")
-_RANGED = 256  # windows at most, for ranges
+_RANGED = 128  # windows at most, for ranges
 
 _Smaller = Callable[[str, NDArray[np.float32]], tuple[list[TensorProto], list[onnx.NodeProto]]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.log_mel import LogMel
+from edge_genre.results import SongResult
 
 SPLITS = {"train": 0, "validation": 1}
 _FULL_SCALE_DB = 80.0
@@ -39,6 +40,32 @@ def tracks_of_folder(
     DataError
         The folder cannot be read, or holds no audio.
     """
+    for path, genre in labelled_files(folder, classifier.labels, left_out=left_out):
+        try:
+            rows = probabilities_of(classifier.classify_file(path, hop=hop))
+        except AudioError as error:
+            left_out(str(error))
+            continue
+        if len(rows):
+            yield Track(str(path), genre, rows)
+        else:
+            left_out(f"{path}: all of it is silent")
+
+
+def labelled_files(
+    folder: Path, genres: Sequence[str], *, left_out: Callable[[str], None]
+) -> Iterator[tuple[Path, int]]:
+    """Audio files of a folder and the numbers of their genres.
+
+    Parameters
+    ----------
+    left_out : is told in one line of each file of no known genre
+
+    Raises
+    ------
+    DataError
+        The folder cannot be read, or holds no audio.
+    """
     try:
         files = find_audio(folder)
     except OSError as error:
@@ -46,20 +73,17 @@ def tracks_of_folder(
     if not files:
         raise DataError(f"{folder}: holds no audio")
     for path in files:
-        genre = genre_of(path, classifier.labels)
+        genre = genre_of(path, genres)
         if genre is None:
             left_out(f"{path}: neither its folder nor its name is a genre of the model")
-            continue
-        try:
-            song = classifier.classify_file(path, hop=hop)
-        except AudioError as error:
-            left_out(str(error))
-            continue
-        rows = [[*each.probabilities.values()] for each in song.windows if each.probabilities]
-        if rows:
-            yield Track(str(path), genre, np.array(rows, np.float32))
         else:
-            left_out(f"{path}: all of it is silent")
+            yield path, genre
+
+
+def probabilities_of(song: SongResult) -> NDArray[np.float32]:
+    """Probabilities of a song's windows [shape=(windows, classes)], without the silent ones."""
+    rows = [[*window.probabilities.values()] for window in song.windows if window.probabilities]
+    return np.array(rows, np.float32)
 
 
 def tracks_of_features(classifier: Classifier, path: Path, *, split: int | None) -> Iterator[Track]:

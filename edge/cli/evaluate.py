@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_genre.benchmarks.evaluation import Estimate, Evaluation, Track
     from edge_genre.classifier import Classifier
 
+_T = TypeVar("_T")
 _SPLITS = ("train", "validation", "all")
 
 
@@ -37,6 +38,33 @@ _SPLITS = ("train", "validation", "all")
     metavar="FOLDER",
     help="Write evaluation.json, confusion.png and reliability.png there.",
 )
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Measure audio again as quiet, loud, clipped, noisy, reverberant and coded music.",
+)
+@click.option(
+    "--cross-validate",
+    type=click.IntRange(2, 20),
+    metavar="N",
+    help="MODEL is the recipe songnet: train it N times and score every track once.",
+)
+@click.option(
+    "--leaky",
+    is_flag=True,
+    help="MODEL is the recipe songnet: measure it on shuffled windows of the tracks that it is "
+    "trained on, as most published figures are.",
+)
+@click.option(
+    "--metadata",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Of a recipe's folder of audio: columns file, artist, album.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of a recipe.")
+@click.option(
+    "--steps", type=click.IntRange(1), default=2400, show_default=True, help="Of a recipe."
+)
 @json_option
 @describe_options
 def command(
@@ -45,14 +73,21 @@ def command(
     split: str | None,
     hop: float | None,
     output: Path | None,
+    robustness: bool,
+    cross_validate: int | None,
+    leaky: bool,
+    metadata: Path | None,
+    seed: int,
+    steps: int,
     as_json: bool,
     load: Callable[[str | None], Classifier],
 ) -> None:
     """Measure a model's accuracy on labelled music.
 
-    MODEL is a file or a bundled name. DATA is a folder of audio, in folders by genre (or files
-    named after it, such as rock.00001.ogg), or an npz file of features: X, uint8 log-mel levels
-    (tracks, bands, columns), y and genres, and, if there are parts, split (0 train, 1 validation).
+    MODEL is a file or a bundled name, or, with --cross-validate or --leaky, a recipe. DATA is a
+    folder of audio, in folders by genre (or files named after it, such as rock.00001.ogg), or an
+    npz file of features: X, uint8 log-mel levels (tracks, bands, columns), y and genres, and, if
+    there are parts, split (0 train, 1 validation).
 
     A track's genre is that of the highest mean probability of its windows. Intervals are of 95 %.
     Measured on music that the model was trained on, or on other tracks of the same artists, the
@@ -62,6 +97,15 @@ def command(
     """
     from edge_genre.benchmarks.evaluation import evaluate
 
+    if cross_validate or leaky:
+        if cross_validate and leaky:
+            raise click.UsageError("--cross-validate and --leaky exclude each other.")
+        options: dict[str, Any] = {"metadata": metadata, "seed": seed, "steps": steps}
+        evaluation, genres = _of_recipe(model, data, output, n=cross_validate, **options)
+        protocol = "shuffled windows" if leaky else f"{cross_validate} folds"
+        said: dict[str, object] = {"recipe": model, "data": str(data), "protocol": protocol}
+        _give(evaluation, genres, said | evaluation.to_dict(), output, as_json=as_json)
+        return
     classifier = load(model)
     left_out: list[str] = []
 
@@ -69,22 +113,73 @@ def command(
         left_out.append(line)
         click.echo(f"edge-genre: {line}", err=True)
 
-    step = None if hop is None else rounded_hop(classifier, hop)
-    tracks = list(_shown(_tracks(classifier, data, split, step, leave_out)))
-    if not tracks:
-        raise DataError(f"{data}: holds no track that can be used")
-    evaluation = evaluate(tracks, classifier.labels)
+    under: dict[str, Evaluation] = {}
+    if robustness:
+        if hop is not None or split is not None or not data.is_dir():
+            raise click.UsageError("--robustness is for a folder of audio, without --hop.")
+        evaluation, under = _under_conditions(classifier, data, leave_out)
+    else:
+        step = None if hop is None else rounded_hop(classifier, hop)
+        tracks = list(_shown(_tracks(classifier, data, split, step, leave_out)))
+        evaluation = evaluate(_some(tracks, data), classifier.labels)
     values = {"model": str(classifier.model.path), "data": str(data), "left_out": len(left_out)}
     values |= evaluation.to_dict()
-    if output:
-        _write(evaluation, classifier.labels, values, output)
-    if as_json:
-        print_json(values)
-    else:
-        _print(evaluation)
+    if robustness:
+        values["robustness"] = {name: found.tracks_correct for name, found in under.items()}
+    _give(evaluation, classifier.labels, values, output, as_json=as_json, under=under)
     if left_out:
         click.echo(f"edge-genre: {len(left_out)} files left out", err=True)
         sys.exit(1)
+
+
+def _of_recipe(
+    recipe: str, data: Path, output: Path | None, *, n: int | None, **options: Any
+) -> tuple[Evaluation, tuple[str, ...]]:
+    """Train and measure; n folds, or shuffled windows for None."""
+    from rich.console import Console
+
+    from edge_genre.cli.train import reading, require_tensorflow
+
+    if recipe != "songnet":
+        raise click.UsageError(f"{recipe!r} is no recipe; there is songnet.")
+    if output is None:
+        raise click.UsageError("a recipe needs --output, for its checkpoints.")
+    require_tensorflow()
+    from edge_genre.models.songnet.data import load_everything
+    from edge_genre.models.songnet.protocols import cross_validate, leaky
+    from edge_genre.models.songnet.train import Recipe
+
+    console = Console(stderr=True)
+    steps = options["steps"]
+    plan = Recipe(seed=options["seed"], steps=steps, evaluate_every=min(200, steps))
+    with reading(console) as shown:
+        given = {"metadata": options["metadata"], **shown} if data.is_dir() else {}
+        everything = load_everything(data, **given)
+    if n is None:
+        return leaky(everything, output, plan, console), everything.genres
+    if len(set(everything.groups)) == len(everything):
+        click.echo(
+            f"edge-genre: {data}: says nothing of artists: those of one may be on both sides",
+            err=True,
+        )
+    return cross_validate(everything, n, output, plan, console), everything.genres
+
+
+def _give(
+    evaluation: Evaluation,
+    genres: tuple[str, ...],
+    values: dict[str, object],
+    output: Path | None,
+    *,
+    as_json: bool,
+    under: dict[str, Evaluation] | None = None,
+) -> None:
+    if output:
+        _write(evaluation, genres, values, output)
+    if as_json:
+        print_json(values)
+    else:
+        _print(evaluation, under or {})
 
 
 def _tracks(
@@ -116,7 +211,28 @@ def _tracks(
     return tracks_of_features(classifier, data, split=number)
 
 
-def _shown(tracks: Iterator[Track]) -> Iterator[Track]:
+def _under_conditions(
+    classifier: Classifier, folder: Path, leave_out: Callable[[str], None]
+) -> tuple[Evaluation, dict[str, Evaluation]]:
+    from edge_genre.benchmarks.evaluation import evaluate
+    from edge_genre.benchmarks.robustness import CONDITIONS, tracks_under_conditions
+
+    found = tracks_under_conditions(classifier, folder, left_out=leave_out)
+    tracks = _some(list(_shown(found)), folder)
+    scores = {
+        name: evaluate([each[name] for each in tracks], classifier.labels)
+        for name in ("", *CONDITIONS)
+    }
+    return scores.pop(""), scores
+
+
+def _some(tracks: list[_T], data: Path) -> list[_T]:
+    if not tracks:
+        raise DataError(f"{data}: holds no track that can be used")
+    return tracks
+
+
+def _shown(tracks: Iterator[_T]) -> Iterator[_T]:
     """Count them on a terminal: a large folder takes minutes."""
     from rich.console import Console
 
@@ -144,7 +260,7 @@ def _write(
         raise DataError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
-def _print(evaluation: Evaluation) -> None:
+def _print(evaluation: Evaluation, under: dict[str, Evaluation]) -> None:
     from rich.table import Table
 
     from edge_genre.cli.view import facts
@@ -168,6 +284,14 @@ def _print(evaluation: Evaluation) -> None:
         table.add_row(genre.genre, str(genre.tracks), str(genre.correct), *shares, taken_for)
     console().print(facts(rows))
     console().print(table)
+    if under:
+        changes = Table("condition")
+        for name in ("tracks right", "change"):
+            changes.add_column(name, justify="right")
+        for name, other in under.items():
+            change = 100 * (other.track_accuracy.value - found.track_accuracy.value)
+            changes.add_row(name, str(other.tracks_correct), f"{change:+.1f} points")
+        console().print(changes)
 
 
 def _percent(estimate: Estimate) -> str:

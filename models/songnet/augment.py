@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_genre.models.songnet.corpus import Tracks
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -22,6 +24,8 @@ class Augmentation:
     shift : pitch shift in mel bands, either way.
     equalise_db : gain of the random equaliser in dB, either way.
     floor_db : highest level of the added noise under the window's maximum, in dB.
+    band_limited : share of windows that lose their lowest and highest bands, as through a small
+        loudspeaker or a coder.
     masks : masks along each axis (SpecAugment).
     mask_frames : longest mask in frames.
     mask_bands : widest mask in bands.
@@ -31,11 +35,14 @@ class Augmentation:
     shift: float = 3.0
     equalise_db: float = 6.0
     floor_db: float = -40.0
+    band_limited: float = 0.0
     masks: int = 2
     mask_frames: int = 6
     mask_bands: int = 16
 
     def __post_init__(self) -> None:
+        if not 0 <= self.band_limited <= 1:
+            raise ValueError(f"band_limited is {self.band_limited}; it must lie in 0..1")
         if not 0 <= self.stretch < 1:
             raise ValueError(f"stretch is {self.stretch}; it must lie in 0..1, 1 excluded")
         for name in ("shift", "equalise_db", "masks", "mask_frames", "mask_bands"):
@@ -45,13 +52,13 @@ class Augmentation:
             raise ValueError(f"floor_db is {self.floor_db}; it must not be above 0")
 
     def windows(
-        self, tracks: np.ndarray, chosen: np.ndarray, n_frames: int, rng: np.random.Generator
+        self, tracks: Tracks, chosen: np.ndarray, n_frames: int, rng: np.random.Generator
     ) -> np.ndarray:
         """Cut one random window from each chosen track and change it in every way.
 
         Parameters
         ----------
-        tracks : dB (tracks, columns, bands).
+        tracks : what to cut from.
         chosen : indices of tracks, (batch,).
         n_frames : frames in a window.
         rng : source of every draw.
@@ -63,35 +70,38 @@ class Augmentation:
         x = stretched_crops(tracks, chosen, n_frames, self.stretch, rng)
         x = shift_pitch(x, self.shift, rng)
         x = equalise(x, self.equalise_db, rng)
+        if self.band_limited:
+            x = limit_band(x, self.band_limited, rng)
         x = add_noise_floor(x, self.floor_db, rng)
         x = mask(x, 1, self.masks, self.mask_frames, rng)
         return mask(x, 2, self.masks, self.mask_bands, rng)
 
 
 def stretched_crops(
-    tracks: np.ndarray,
+    tracks: Tracks,
     chosen: np.ndarray,
     n_frames: int,
     stretch: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Random crops of tracks (tracks, columns, bands), played up to `stretch` faster or slower.
+    """Random crops of tracks, played up to `stretch` faster or slower.
 
-    Columns are interpolated linearly in dB. Returns (len(chosen), n_frames, bands).
+    Frames are interpolated linearly in dB. Returns (len(chosen), n_frames, bands).
     """
-    n_columns = tracks.shape[1]
-    if n_columns < n_frames:
-        raise ValueError(f"a track has {n_columns} columns, a window needs {n_frames}")
+    lengths = tracks.lengths[chosen]
+    if lengths.min() < n_frames:
+        raise ValueError(f"a track has {lengths.min()} frames, a window needs {n_frames}")
     rate = rng.uniform(1 - stretch, 1 + stretch, len(chosen))
     # The fastest window must still fit into the track.
-    rate = np.minimum(rate, (n_columns - 1) / max(n_frames - 1, 1))
-    start = rng.uniform(0, n_columns - 1 - rate * (n_frames - 1))
+    rate = np.minimum(rate, (lengths - 1) / max(n_frames - 1, 1))
+    start = rng.uniform(0, lengths - 1 - rate * (n_frames - 1))
     position = start[:, None] + rate[:, None] * np.arange(n_frames)
-    before = np.clip(position.astype(np.int64), 0, max(n_columns - 2, 0))
-    after = np.minimum(before + 1, n_columns - 1)
+    last = lengths[:, None] - 1
+    before = np.clip(position.astype(np.int64), 0, np.maximum(last - 1, 0))
+    after = np.minimum(before + 1, last)
     share = (position - before).astype(np.float32)[..., None]
-    rows = chosen[:, None]
-    return tracks[rows, before] * (1 - share) + tracks[rows, after] * share
+    first = tracks.starts[chosen][:, None]
+    return tracks.frames[first + before] * (1 - share) + tracks.frames[first + after] * share
 
 
 def shift_pitch(x: np.ndarray, shift: float, rng: np.random.Generator) -> np.ndarray:
@@ -121,6 +131,22 @@ def equalise(
     share = position - below
     curve = gains[:, below] * (1 - share) + gains[:, below + 1] * share
     return x + curve[:, None, :].astype(np.float32)
+
+
+def limit_band(x: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Let some windows fall off below a low and above a high band.
+
+    The corners lie in the lowest eighth and the highest 45 % of the bands. An octave is about five
+    bands there at the low end and 25 at the high one, so that slopes are 3 to 15 and 5 to 25 dB an
+    octave.
+    """
+    n, n_mels = len(x), x.shape[2]
+    bands = np.arange(n_mels)
+    low, high = rng.uniform(0, n_mels / 8, (n, 1)), rng.uniform(0.55 * n_mels, n_mels, (n, 1))
+    loss = rng.uniform(0.6, 3, (n, 1)) * np.maximum(low - bands, 0)
+    loss += rng.uniform(0.2, 1, (n, 1)) * np.maximum(bands - high, 0)
+    loss *= rng.random((n, 1)) < share
+    return x - loss[:, None, :].astype(np.float32)
 
 
 def add_noise_floor(

@@ -1,16 +1,22 @@
-"""Tracks and windows of a log-mel corpus: loading, the feature contract, validation windows.
+"""Tracks of log-mel levels to train on: loading, the feature contract, windows to measure on.
 
 A corpus file is an npz with X uint8 (tracks, bands, columns), y (tracks,), name (tracks,),
-split (tracks,) and genres (classes,). A byte is a level: 0 is -80 dB, 255 is 0 dB.
+split (tracks,) and genres (classes,), and may have group (tracks,), such as the artist. A byte is a
+level: 0 is -80 dB, 255 is 0 dB.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from edge_genre.models.audio_folder import AudioTrack
 
 TOP_DB = 80.0
 TRAIN, VALIDATION = 0, 1
@@ -18,50 +24,109 @@ TRAIN, VALIDATION = 0, 1
 
 @dataclass(frozen=True)
 class Tracks:
-    """One part of a corpus.
+    """Tracks of any lengths, their frames one after another.
 
     Parameters
     ----------
-    db : log-mel levels in dB, time first, float32 (tracks, columns, bands).
+    frames : log-mel levels in dB of all tracks, float32 (frames, bands).
+    lengths : frames of each track, int64 (tracks,).
     labels : class of each track, int64 (tracks,).
     names : name of each track, str (tracks,).
+    groups : what must not be on both sides of a split, such as the artist, str (tracks,).
     genres : class names in label order.
     """
 
-    db: np.ndarray
+    frames: np.ndarray
+    lengths: np.ndarray
     labels: np.ndarray
     names: np.ndarray
+    groups: np.ndarray
     genres: tuple[str, ...]
 
     @classmethod
-    def load(cls, path: Path, split: int) -> Self:
-        """Read the tracks of one split (`TRAIN` or `VALIDATION`) and of no other."""
+    def load(cls, path: Path, split: int | None) -> Self:
+        """Read the tracks of one split (`TRAIN` or `VALIDATION`) and of no other; None for all."""
         with np.load(path, allow_pickle=False) as file:
-            chosen = file["split"] == split
+            chosen = np.ones(len(file["y"]), bool) if split is None else file["split"] == split
             if not chosen.any():
                 raise ValueError(f"{path} has no track in split {split}")
             levels = file["X"][chosen].transpose(0, 2, 1)
+            names = file["name"][chosen]
             return cls(
-                db=decibels(levels),
+                frames=decibels(levels).reshape(-1, levels.shape[2]),
+                lengths=np.full(len(levels), levels.shape[1]),
                 labels=file["y"][chosen].astype(np.int64),
-                names=file["name"][chosen],
+                names=names,
+                groups=file["group"][chosen] if "group" in file else names,
                 genres=tuple(str(genre) for genre in file["genres"]),
             )
+
+    @classmethod
+    def of_audio(cls, tracks: Sequence[AudioTrack]) -> Self:
+        """Put the tracks of an audio folder together; genres are sorted by name."""
+        genres = tuple(sorted({track.genre for track in tracks}))
+        return cls(
+            frames=np.concatenate([track.features for track in tracks]),
+            lengths=np.array([len(track.features) for track in tracks]),
+            labels=np.array([genres.index(track.genre) for track in tracks]),
+            names=np.array([str(track.path) for track in tracks]),
+            groups=np.array([track.group for track in tracks]),
+            genres=genres,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def windows(self, n_frames: int) -> np.ndarray:
-        """Features of every whole window side by side, float32 (tracks, windows, n_frames, bands).
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """First frame of each track, int64 (tracks,)."""
+        return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
 
-        Columns after a track's last whole window are left out.
+    def chosen(self, which: np.ndarray) -> Self:
+        """Return the tracks of which a mask (tracks,) is true."""
+        return type(self)(
+            frames=self.frames[np.repeat(which, self.lengths)],
+            lengths=self.lengths[which],
+            labels=self.labels[which],
+            names=self.names[which],
+            groups=self.groups[which],
+            genres=self.genres,
+        )
+
+    def chunks(self, n_frames: int) -> Self:
+        """Return every whole stretch of so many frames as a track of its own."""
+        first, owner = self._places(n_frames)
+        places = first[:, None] + np.arange(n_frames)
+        return type(self)(
+            frames=self.frames[places.ravel()],
+            lengths=np.full(len(first), n_frames),
+            labels=self.labels[owner],
+            names=self.names[owner],
+            groups=self.groups[owner],
+            genres=self.genres,
+        )
+
+    def windows(self, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features of every whole window side by side, and the track that each is of.
+
+        Frames after a track's last whole window are left out.
+
+        Returns
+        -------
+        windows : float32 (windows, n_frames, bands).
+        owner : int64 (windows,).
         """
-        n_tracks, n_columns, n_mels = self.db.shape
-        n_windows = n_columns // n_frames
-        if n_windows == 0:
-            raise ValueError(f"a track has {n_columns} columns, a window needs {n_frames}")
-        db = self.db[:, : n_windows * n_frames]
-        return features(db.reshape(n_tracks, n_windows, n_frames, n_mels))
+        first, owner = self._places(n_frames)
+        return features(self.frames[first[:, None] + np.arange(n_frames)]), owner
+
+    def _places(self, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+        counts = self.lengths // n_frames
+        if not counts.all():
+            shortest = self.lengths.min()
+            raise ValueError(f"a track has {shortest} frames, a window needs {n_frames}")
+        owner = np.repeat(np.arange(len(self)), counts)
+        number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self.starts[owner] + number * n_frames, owner
 
 
 def decibels(levels: np.ndarray) -> np.ndarray:

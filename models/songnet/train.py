@@ -1,9 +1,8 @@
-"""Train SongNet on the GTZAN log-mel corpus: one command, two processor cores, minutes.
+"""Train SongNet on two processor cores in minutes; `edge-genre train` is the command.
 
-    python -m edge_genre.models.songnet.train --corpus gtzan_logmel.npz --output runs/songnet
-
-Run it again with the same options to go on from where it was stopped. The output folder receives
-`songnet.keras`, `metrics.json`, `history.json`, `history.png` and a checkpoint.
+Started again with the same options, a run goes on from where it was stopped. Its folder receives
+`songnet.keras` (the best step), `last.keras`, `metrics.json`, `history.json`, `history.png` and a
+checkpoint.
 """
 
 from __future__ import annotations
@@ -17,16 +16,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
 import keras
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from edge_genre.errors import DataError
 from edge_genre.models.songnet.architecture import songnet
 from edge_genre.models.songnet.augment import Augmentation, mixup
-from edge_genre.models.songnet.corpus import TRAIN, VALIDATION, Tracks, features
+from edge_genre.models.songnet.corpus import Tracks, features
+from edge_genre.models.songnet.data import Data
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def training_batch(tracks: Tracks, recipe: Recipe, step: int) -> tuple[np.ndarra
     rng = np.random.default_rng([recipe.seed, step])
     # A permutation rather than free draws: no track is left out for long.
     chosen = np.resize(rng.permutation(len(tracks)), recipe.batch)
-    x = features(recipe.augmentation.windows(tracks.db, chosen, recipe.n_frames, rng))
+    x = features(recipe.augmentation.windows(tracks, chosen, recipe.n_frames, rng))
     n_classes = len(tracks.genres)
     y = np.full((recipe.batch, n_classes), recipe.smoothing / n_classes, np.float32)
     y[np.arange(recipe.batch), tracks.labels[chosen]] += 1 - recipe.smoothing
@@ -140,26 +140,26 @@ class Trainer:
 
 
 def evaluate(trainer: Trainer, windows: np.ndarray) -> np.ndarray:
-    """Probabilities (tracks, windows, classes) of windows (tracks, windows, n_frames, bands)."""
-    n_tracks, n_windows = windows.shape[:2]
-    flat = windows.reshape(-1, *windows.shape[2:])
-    parts = [trainer.predict(flat[i : i + 256]).numpy() for i in range(0, len(flat), 256)]
-    return np.concatenate(parts).reshape(n_tracks, n_windows, -1)
+    """Probabilities (windows, classes) of windows (windows, n_frames, bands)."""
+    parts = [trainer.predict(windows[i : i + 256]).numpy() for i in range(0, len(windows), 256)]
+    return np.concatenate(parts)
 
 
-def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def score(probabilities: np.ndarray, owner: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Count what is right: single windows, and tracks by the mean probability of their windows.
 
     Parameters
     ----------
-    probabilities : (tracks, windows, classes).
+    probabilities : (windows, classes).
+    owner : the track that each window is of, (windows,).
     labels : (tracks,).
     """
-    right = probabilities.argmax(2) == labels[:, None]
-    said = probabilities.mean(1).argmax(1)
-    likelihood = np.take_along_axis(probabilities, labels[:, None, None], 2)
+    truth = labels[owner]
+    right = probabilities.argmax(1) == truth
+    said = _tracks(probabilities, owner, len(labels)).argmax(1)
+    likelihood = probabilities[np.arange(len(truth)), truth]
     return {
-        "windows": right.size,
+        "windows": len(right),
         "windows_correct": int(right.sum()),
         "window_accuracy": round(float(right.mean()), 4),
         "tracks": len(labels),
@@ -170,10 +170,10 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 
 def genre_table(
-    probabilities: np.ndarray, labels: np.ndarray, genres: tuple[str, ...]
+    probabilities: np.ndarray, owner: np.ndarray, labels: np.ndarray, genres: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
     """For each genre: its tracks, how many were recognised, and what its tracks were taken for."""
-    said = probabilities.mean(1).argmax(1)
+    said = _tracks(probabilities, owner, len(labels)).argmax(1)
     table = {}
     for label, genre in enumerate(genres):
         counts = np.bincount(said[labels == label], minlength=len(genres))
@@ -183,6 +183,13 @@ def genre_table(
             "taken_for": {genres[i]: int(n) for i, n in enumerate(counts) if n},
         }
     return table
+
+
+def _tracks(probabilities: np.ndarray, owner: np.ndarray, n_tracks: int) -> np.ndarray:
+    """Sum of the probabilities of each track's windows, (tracks, classes)."""
+    sums = np.zeros((n_tracks, probabilities.shape[1]))
+    np.add.at(sums, owner, probabilities)
+    return sums
 
 
 def plot_history(history: list[dict[str, Any]], path: Path) -> None:
@@ -207,39 +214,39 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def train(corpus: Path, output: Path, recipe: Recipe, console: Console) -> dict[str, Any]:
+def train(data: Data, output: Path, recipe: Recipe, console: Console) -> dict[str, Any]:
     """Train, or go on training, and return the metrics that were written.
 
     Raises
     ------
-    ValueError
-        the folder holds a run of another recipe, or the corpus has no such tracks.
+    DataError
+        the folder holds a run of another recipe or of other tracks.
     """
     started = time.perf_counter()
-    # The whole corpus stays out of reach: only these two parts are ever read.
-    tracks = Tracks.load(corpus, TRAIN)
-    held_out = Tracks.load(corpus, VALIDATION)
-    windows = held_out.windows(recipe.n_frames)
+    tracks, held_out = data.tracks, data.held_out
+    windows, owner = held_out.windows(recipe.n_frames)
 
     output.mkdir(parents=True, exist_ok=True)
     history_file, model_file = output / "history.json", output / "songnet.keras"
     plan = json.loads(json.dumps(asdict(recipe)))
-    run: dict[str, Any] = {"recipe": plan, "seconds": 0.0, "history": []}
-    trainer = Trainer(recipe, tracks.db.shape[2], len(tracks.genres))
+    run: dict[str, Any] = {"recipe": plan, "tracks": data.digest(), "seconds": 0.0, "history": []}
+    trainer = Trainer(recipe, tracks.frames.shape[1], len(tracks.genres))
     manager = tf.train.CheckpointManager(trainer.checkpoint, output / "checkpoint", max_to_keep=1)
     if manager.latest_checkpoint and history_file.exists():
-        run = json.loads(history_file.read_text())
-        if run["recipe"] != plan:
-            raise ValueError(
-                f"{output} holds a run of another recipe; choose another output folder or remove it"
-            )
+        previous = json.loads(history_file.read_text())
+        for key, what in (("recipe", "of another recipe"), ("tracks", "on other tracks")):
+            if previous[key] != run[key]:
+                raise DataError(
+                    f"{output}: holds a run {what}; choose another output folder or remove it"
+                )
+        run = previous
         trainer.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
     first, spent = int(trainer.optimizer.iterations.numpy()), run["seconds"]
     # Rows after the checkpoint belong to steps that are about to be repeated.
     history = [row for row in run["history"] if row["step"] <= first]
 
     console.print(
-        f"{len(tracks)} training tracks, {len(held_out)} validation tracks of {windows.shape[1]} "
+        f"{len(tracks)} training tracks, {len(held_out)} validation tracks of {len(windows)} "
         f"windows, {trainer.model.count_params():,} parameters, steps {first} to {recipe.steps}"
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -253,7 +260,7 @@ def train(corpus: Path, output: Path, recipe: Recipe, console: Console) -> dict[
             if step % recipe.evaluate_every and step != recipe.steps:
                 continue
             row = {"step": step, "train_loss": round(float(np.mean(losses)), 4)}
-            row |= score(evaluate(trainer, windows), held_out.labels)
+            row |= score(evaluate(trainer, windows), owner, held_out.labels)
             losses = []
             if not history or rank(row) > max(map(rank, history)):
                 trainer.average.save(model_file)
@@ -266,16 +273,18 @@ def train(corpus: Path, output: Path, recipe: Recipe, console: Console) -> dict[
                 f"windows {row['window_accuracy']:.1%}, tracks {row['track_accuracy']:.1%}"
             )
 
+    trainer.average.save(output / "last.keras")
     trainer.average = keras.models.load_model(model_file)
     trainer.predict = tf.function(lambda x: trainer.average(x, training=False))
     probabilities = evaluate(trainer, windows)
     metrics = {
-        "data": "GTZAN, fault-filtered split with artists apart (Kereliuk and Sturm)",
+        "data": data.name,
+        "split": data.split,
         "chosen": "by windows correct on the validation tracks that the figures are for",
         "chosen_step": max(history, key=rank)["step"],
-        "validation": score(probabilities, held_out.labels),
+        "validation": score(probabilities, owner, held_out.labels),
         "validation_at_last_step": history[-1],
-        "genres": genre_table(probabilities, held_out.labels, held_out.genres),
+        "genres": genre_table(probabilities, owner, held_out.labels, held_out.genres),
         "training_tracks": len(tracks),
         "parameters": trainer.average.count_params(),
         "seed": recipe.seed,
@@ -297,42 +306,3 @@ def train(corpus: Path, output: Path, recipe: Recipe, console: Console) -> dict[
 def rank(row: dict[str, Any]) -> int:
     """What the saved step is chosen by: windows, being many, are less subject to chance."""
     return row["windows_correct"]
-
-
-@click.command(help=__doc__.partition("\n\n")[0])
-@click.option(
-    "--corpus",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The corpus: an npz with X, y, name, split and genres.",
-)
-@click.option(
-    "--output",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the model, its metrics and the checkpoint; a run found there is continued.",
-)
-@click.option("--seed", default=Recipe.seed, show_default=True, help="Seed of everything random.")
-@click.option("--steps", default=Recipe.steps, show_default=True, help="Optimizer steps.")
-@click.option(
-    "--evaluate-every",
-    default=Recipe.evaluate_every,
-    show_default=True,
-    help="Steps between evaluations and checkpoints.",
-)
-def main(corpus: Path, output: Path, seed: int, steps: int, evaluate_every: int) -> None:
-    console = Console(stderr=True)
-    try:
-        recipe = Recipe(seed=seed, steps=steps, evaluate_every=evaluate_every)
-        metrics = train(corpus, output, recipe, console)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
-    result = metrics["validation"]
-    console.print(
-        f"{result['tracks_correct']} of {result['tracks']} tracks, "
-        f"{result['windows_correct']} of {result['windows']} windows: {output / 'songnet.keras'}"
-    )
-
-
-if __name__ == "__main__":
-    main()

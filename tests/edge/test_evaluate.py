@@ -141,10 +141,25 @@ def test_features_that_do_not_fit(model, tmp_path, changes, message):
     assert result.stderr.count("\n") == 1
 
 
+def test_under_conditions(model, folder):
+    values = json.loads(run("evaluate", model, folder, "--robustness", "--json").stdout)
+    assert (values["tracks"], values["tracks_correct"]) == (4, 3)
+    assert values["robustness"]["30 dB quieter"] == 3  # the front end does not hear the level
+    assert len(values["robustness"]) == 7
+    printed = run("evaluate", model, folder, "--robustness").stdout
+    assert "room of 0.5 s" in printed
+    assert "points" in printed
+
+
 def test_wrong_usage(model, folder, tmp_path):
     path = _features(tmp_path, Classifier.load(model))
     assert "--split is for" in run("evaluate", model, folder, "--split", "all", code=2).stderr
     assert "--hop is for" in run("evaluate", model, path, "--hop", "1", code=2).stderr
+    assert "--robustness is for" in run("evaluate", model, path, "--robustness", code=2).stderr
+    wrong = ("evaluate", model, folder, "--leaky")
+    assert "is no recipe" in run(*wrong, code=2).stderr
+    assert "exclude each other" in run(*wrong, "--cross-validate", "3", code=2).stderr
+    assert "needs --output" in run("evaluate", "songnet", folder, "--leaky", code=2).stderr
     assert "no such file" in run("evaluate", model, tmp_path / "nothing", code=1).stderr
     (tmp_path / "empty").mkdir()
     assert "holds no audio" in run("evaluate", model, tmp_path / "empty", code=1).stderr

@@ -1,0 +1,159 @@
+"""``edge-genre train``: a model for one's own genres."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_genre.cli.options import json_option
+from edge_genre.cli.view import print_json
+from edge_genre.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_genre.models.songnet.data import Data
+
+
+@click.command("train", no_args_is_help=True)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="For the model files, metrics and checkpoints; a run found there is continued.",
+)
+@click.option("--name", help="Of the model.  [default: songnet- and the data's name]")
+@click.option(
+    "--metadata",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Says which artist (or album) each file is of: columns file, artist, album.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0.05, 0.5),
+    default=0.2,
+    show_default=True,
+    help="Of the tracks of a folder, to measure on: whole artists, never trained on.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=2400,
+    show_default=True,
+    help="Optimizer steps; half as many do for a first look.",
+)
+@click.option(
+    "--evaluate-every",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="STEPS",
+    help="From one checkpoint to the next.",
+)
+@click.option("--baselines", is_flag=True, help="Measure classical classifiers on the same parts.")
+@click.option("--license", "license_", default="", help="Of the weights, for the files' card.")
+@json_option
+def command(
+    data: Path,
+    output: Path,
+    name: str | None,
+    metadata: Path | None,
+    share: float,
+    seed: int,
+    steps: int,
+    evaluate_every: int,
+    baselines: bool,
+    license_: str,
+    as_json: bool,
+) -> None:
+    """Train a small network on labelled music, and make model files of it.
+
+    DATA is a folder of audio with a folder for each genre, or an npz file of features in parts (see
+    edge-genre evaluate). Accuracy is measured on artists that are not trained on: those that
+    --metadata or the files' tags name; copies of one recording always stay together. Started again
+    with the same options, a run that was stopped goes on.
+
+    It takes half an hour on two cores, and needs TensorFlow: pip install 'edge-genre[train]'.
+    """
+    require_tensorflow()
+    from rich.console import Console
+
+    from edge_genre.models.songnet.data import Data
+    from edge_genre.models.songnet.export import export
+    from edge_genre.models.songnet.train import Recipe, train
+
+    console = Console(stderr=True)
+    if data.is_dir():
+        with reading(console) as options:
+            found = Data.of_folder(data, share=share, seed=seed, metadata=metadata, **options)
+    else:
+        found = Data.of_file(data)
+    recipe = Recipe(seed=seed, steps=steps, evaluate_every=evaluate_every)
+    metrics = train(found, output, recipe, console)
+    if baselines:
+        metrics["baselines"] = _baselines(found, console)
+    paths = export(output, found, output, name=name or _name(found), license=license_)
+    if as_json:
+        print_json(metrics | {"files": [str(path) for path in paths]})
+        return
+    result = metrics["validation"]
+    click.echo(
+        f"{result['tracks_correct']} of {result['tracks']} tracks, "
+        f"{result['windows_correct']} of {result['windows']} windows right"
+    )
+    for path in paths:
+        click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def require_tensorflow() -> None:
+    """Say what training needs, before anything else is done.
+
+    Raises
+    ------
+    DataError
+        It is not installed.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise DataError("training needs TensorFlow: pip install 'edge-genre[train]'")
+
+
+@contextmanager
+def reading(console: Any) -> Iterator[dict[str, Callable[..., None]]]:
+    """Show on a terminal how far the reading of a folder is; name what is left out."""
+    from rich.progress import Progress
+
+    with Progress(console=console, disable=not console.is_terminal) as view:
+        bar = view.add_task("reading", total=None)
+
+        def progress(done: int, total: int) -> None:
+            view.update(bar, completed=done, total=total)
+
+        def left_out(line: str) -> None:
+            view.console.print(f"edge-genre: {line}", highlight=False, markup=False)
+
+        yield {"progress": progress, "left_out": left_out}
+
+
+def _baselines(data: Data, console: Any) -> dict[str, dict[str, Any]]:
+    from edge_genre.models.baselines import measure
+
+    scores = measure(data)
+    for name, score in scores.items():
+        console.print(
+            f"{name}: windows {score['window_accuracy']:.1%}, tracks {score['track_accuracy']:.1%}"
+        )
+    return scores
+
+
+def _name(data: Data) -> str:
+    return "songnet-" + "".join(c if c.isalnum() else "-" for c in data.name.lower())

@@ -1,0 +1,132 @@
+"""What a network is trained on, and what it is measured on: parts that share no artist."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from edge_genre.errors import DataError
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.models.audio_folder import read_folder
+from edge_genre.models.grouping import grouped_split
+from edge_genre.models.songnet.corpus import TRAIN, VALIDATION, Tracks
+
+SPEC = FrontEndSpec.preset("songnet-gtzan")
+
+# What is known of well-known files.
+_KNOWN = {
+    "gtzan_logmel": ("GTZAN", "fault-filtered, artists apart (Kereliuk and Sturm)"),
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Two parts of some music.
+
+    Parameters
+    ----------
+    tracks : to train on.
+    held_out : to choose a step by and to measure on.
+    name : of the music, for the card.
+    split : how the parts were made, for the card.
+    """
+
+    tracks: Tracks
+    held_out: Tracks
+    name: str
+    split: str
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Read a corpus file with parts; see `edge_genre.models.songnet.corpus`.
+
+        Raises
+        ------
+        DataError
+            It cannot be read, is of another format, or has no such parts.
+        """
+        name, split = _KNOWN.get(path.stem, (path.stem, "the file's own"))
+        tracks, held_out = (_loaded(path, part) for part in (TRAIN, VALIDATION))
+        return cls(tracks, held_out, name, split)
+
+    @classmethod
+    def of_folder(cls, folder: Path, *, share: float, seed: int, **reading: Any) -> Self:
+        """Read a folder of audio with a folder for each genre, and hold whole groups out.
+
+        Parameters
+        ----------
+        share : of the tracks, to hold out.
+        seed : of the choice.
+        reading : see `edge_genre.models.audio_folder.read_folder`.
+
+        Raises
+        ------
+        DataError
+            See `read_folder` and `edge_genre.models.grouping.grouped_split`.
+        """
+        everything = Tracks.of_audio(read_folder(folder, SPEC, **reading))
+        return cls.parts(everything, folder.resolve().name, share=share, seed=seed)
+
+    @classmethod
+    def parts(cls, everything: Tracks, name: str, *, share: float, seed: int) -> Self:
+        """Hold whole groups of tracks out.
+
+        Raises
+        ------
+        DataError
+            See `edge_genre.models.grouping.grouped_split`.
+        """
+        held_out = grouped_split(everything.labels, everything.groups, share=share, seed=seed)
+        n_groups = len(set(everything.groups))
+        return cls(
+            everything.chosen(~held_out),
+            everything.chosen(held_out),
+            name,
+            f"{n_groups} groups (artists, or copies of one recording), {share:.0%} held out, "
+            f"seed {seed}",
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of which tracks are in which part, to know them again when a run goes on."""
+        state = hashlib.sha256()
+        for part in (self.tracks, self.held_out):
+            for array in (part.names.astype("U"), part.labels, part.lengths):
+                state.update(np.ascontiguousarray(array).tobytes())
+        return state.hexdigest()
+
+
+def load_everything(path: Path, **reading: Any) -> Tracks:
+    """All tracks of a corpus file, or of a folder of audio, in whatever part they are.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    if path.is_dir():
+        return Tracks.of_audio(read_folder(path, SPEC, **reading))
+    return _loaded(path, None)
+
+
+def _loaded(path: Path, part: int | None) -> Tracks:
+    try:
+        tracks = Tracks.load(path, part)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except KeyError as error:
+        raise DataError(
+            f"{path}: is no corpus file: has no array {error}; expected X, y, name, split, genres"
+        ) from None
+    except (AttributeError, TypeError, EOFError, zipfile.BadZipFile):
+        raise DataError(f"{path}: is neither a folder of audio nor an npz file") from None
+    except ValueError as error:
+        text = "is neither a folder of audio nor an npz file" if "pickle" in str(error) else error
+        raise DataError(f"{path}: {text}") from None
+    if tracks.frames.shape[1] != SPEC.n_mels:
+        raise DataError(f"{path}: has {tracks.frames.shape[1]} mel bands, expected {SPEC.n_mels}")
+    return tracks

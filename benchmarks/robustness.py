@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_genre.audio.file import AudioFile
-from edge_genre.audio.resample import Resampler
+from edge_genre.audio.resample import resampled
 from edge_genre.benchmarks.evaluation import Track
 from edge_genre.benchmarks.labelled import labelled_files, probabilities_of
 from edge_genre.classifier import Classifier
@@ -127,7 +127,8 @@ def tracks_under_conditions(
     rate = classifier.spec.sample_rate
     for path, genre in labelled_files(folder, classifier.labels, left_out=left_out):
         try:
-            samples = _decoded(path, rate)
+            with AudioFile(path) as source:
+                samples = resampled(source, rate)
             plain = probabilities_of(classifier.classify(_Memory(samples, rate), path=str(path)))
         except AudioError as error:
             left_out(str(error))
@@ -145,10 +146,3 @@ def tracks_under_conditions(
                 rows[0, (genre + 1) % len(classifier.labels)] = 1
             tracks[name] = Track(str(path), genre, rows)
         yield tracks
-
-
-def _decoded(path: Path, rate: int) -> Samples:
-    with AudioFile(path) as source:
-        resampler = Resampler(source.rate, rate)
-        pieces = [resampler.process(block) for block in source.blocks()]
-        return np.concatenate([*pieces, resampler.flush()])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.audio.file import AudioFile, find_audio, genre_of
-from edge_genre.audio.resample import Resampler
+from edge_genre.audio.resample import Resampler, resampled
 from edge_genre.errors import AudioError, ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.results import SILENCE_DBFS, level_dbfs
@@ -101,7 +101,9 @@ def _of_folder(folder: Path, spec: FrontEndSpec, labels: Sequence[str], wanted: 
     each = -(-wanted // len(files))
     for path in files:
         try:
-            windows = list(_audible(_decode(path, spec.sample_rate), spec.window_samples, each))
+            with AudioFile(path) as source:
+                samples = resampled(source, spec.sample_rate)
+            windows = list(_audible(samples, spec.window_samples, each))
         except AudioError as error:
             unreadable.append(f"{path.name}: {error}")
             continue
@@ -115,13 +117,6 @@ def _of_folder(folder: Path, spec: FrontEndSpec, labels: Sequence[str], wanted: 
     if unreadable:
         origin += f" ({len(unreadable)} unreadable)"
     return _thinned(np.stack(features), np.array(classes), origin, wanted)
-
-
-def _decode(path: Path, rate: int) -> NDArray[np.float32]:
-    with AudioFile(path) as source:
-        resampler = Resampler(source.rate, rate)
-        pieces = [resampler.process(block) for block in source.blocks()]
-        return np.concatenate([*pieces, resampler.flush()])
 
 
 def _audible(samples: NDArray[np.float32], size: int, most: int) -> Iterator[NDArray[np.float32]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
+from edge_genre.audio.source import Source
 from edge_genre.errors import AudioError
 
 # Stop band of the anti-aliasing filter, dB: below the noise of 16-bit audio by 20 dB.
@@ -154,3 +155,20 @@ class Resampler:
             kernel /= kernel.sum(axis=0)
             self._matrices[index] = (start, kernel.astype(np.float32))
         return self._matrices[index]
+
+
+def resampled(source: Source, rate: int) -> NDArray[np.float32]:
+    """All of a source, at another rate.
+
+    Returns
+    -------
+    float32 [shape=(n,)], mono
+
+    Raises
+    ------
+    AudioError
+        The source's own.
+    """
+    resampler = Resampler(source.rate, rate)
+    pieces = [resampler.process(block) for block in source.blocks()]
+    return np.concatenate([*pieces, resampler.flush()])

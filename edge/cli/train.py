@@ -60,6 +60,12 @@ if TYPE_CHECKING:
     metavar="STEPS",
     help="From one checkpoint to the next.",
 )
+@click.option(
+    "--initial",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.keras",
+    help="Network to begin with: a pre-trained one, or that of an earlier run.",
+)
 @click.option("--baselines", is_flag=True, help="Measure classical classifiers on the same parts.")
 @click.option("--license", "license_", default="", help="Of the weights, for the files' card.")
 @json_option
@@ -72,6 +78,7 @@ def command(
     seed: int,
     steps: int,
     evaluate_every: int,
+    initial: Path | None,
     baselines: bool,
     license_: str,
     as_json: bool,
@@ -99,7 +106,7 @@ def command(
     else:
         found = Data.of_file(data)
     recipe = Recipe(seed=seed, steps=steps, evaluate_every=evaluate_every)
-    metrics = train(found, output, recipe, console)
+    metrics = train(found, output, recipe, console, initial)
     if baselines:
         metrics["baselines"] = _baselines(found, console)
     paths = export(output, found, output, name=name or _name(found), license=license_)

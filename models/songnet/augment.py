@@ -7,6 +7,7 @@ network from learning the studio instead of the music.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,7 @@ class Augmentation:
     shift: float = 3.0
     equalise_db: float = 6.0
     floor_db: float = -40.0
-    band_limited: float = 0.0
+    band_limited: float = 0.4
     masks: int = 2
     mask_frames: int = 6
     mask_bands: int = 16
@@ -52,7 +53,13 @@ class Augmentation:
             raise ValueError(f"floor_db is {self.floor_db}; it must not be above 0")
 
     def windows(
-        self, tracks: Tracks, chosen: np.ndarray, n_frames: int, rng: np.random.Generator
+        self,
+        tracks: Tracks,
+        chosen: np.ndarray,
+        n_frames: int,
+        rng: np.random.Generator,
+        *,
+        speed: float = 1.0,
     ) -> np.ndarray:
         """Cut one random window from each chosen track and change it in every way.
 
@@ -62,12 +69,13 @@ class Augmentation:
         chosen : indices of tracks, (batch,).
         n_frames : frames in a window.
         rng : source of every draw.
+        speed : frames of a track to a frame of a window.
 
         Returns
         -------
         dB, float32 (batch, n_frames, bands).
         """
-        x = stretched_crops(tracks, chosen, n_frames, self.stretch, rng)
+        x = stretched_crops(tracks, chosen, n_frames, self.stretch, rng, speed=speed)
         x = shift_pitch(x, self.shift, rng)
         x = equalise(x, self.equalise_db, rng)
         if self.band_limited:
@@ -83,15 +91,18 @@ def stretched_crops(
     n_frames: int,
     stretch: float,
     rng: np.random.Generator,
+    *,
+    speed: float = 1.0,
 ) -> np.ndarray:
-    """Random crops of tracks, played up to `stretch` faster or slower.
+    """Random crops of tracks, played up to `stretch` faster or slower than `speed`.
 
     Frames are interpolated linearly in dB. Returns (len(chosen), n_frames, bands).
     """
     lengths = tracks.lengths[chosen]
-    if lengths.min() < n_frames:
-        raise ValueError(f"a track has {lengths.min()} frames, a window needs {n_frames}")
-    rate = rng.uniform(1 - stretch, 1 + stretch, len(chosen))
+    needed = 1 + math.ceil(speed * (n_frames - 1))
+    if lengths.min() < needed:
+        raise ValueError(f"a track has {lengths.min()} frames, a window needs {needed}")
+    rate = speed * rng.uniform(1 - stretch, 1 + stretch, len(chosen))
     # The fastest window must still fit into the track.
     rate = np.minimum(rate, (lengths - 1) / max(n_frames - 1, 1))
     start = rng.uniform(0, lengths - 1 - rate * (n_frames - 1))

@@ -61,6 +61,9 @@ def export(
         "chosen": metrics["chosen"],
         "parameters": metrics["parameters"],
     }
+    if metrics["initial"]:
+        training["recipe"] += f" --initial {metrics['initial']['file']}"
+        training["initial_sha256"] = metrics["initial"]["sha256"]
     paths = []
     output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:

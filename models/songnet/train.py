@@ -7,10 +7,11 @@ checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,12 @@ from edge_genre.models.songnet.architecture import songnet
 from edge_genre.models.songnet.augment import Augmentation, mixup
 from edge_genre.models.songnet.corpus import Tracks, features
 from edge_genre.models.songnet.data import Data
+
+_DIFFERENCES = {
+    "recipe": "of another recipe",
+    "tracks": "on other tracks",
+    "initial": "that began otherwise",
+}
 
 
 @dataclass(frozen=True)
@@ -97,13 +104,23 @@ def training_batches(
 
 
 class Trainer:
-    """The network, its moving average and the optimizer, and the compiled step that moves them."""
+    """A network, its moving average and the optimizer, and the compiled step that moves them.
 
-    def __init__(self, recipe: Recipe, n_mels: int, n_classes: int) -> None:
+    Parameters
+    ----------
+    recipe : for seed, rates and momentum.
+    build : makes the network; it is called twice.
+    loss : of the network's outputs and what they should be.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        build: Callable[[], keras.Model],
+        loss: Callable[..., tf.Tensor] = keras.losses.categorical_crossentropy,
+    ) -> None:
         keras.utils.set_random_seed(recipe.seed)
-        self.model, self.average = (
-            songnet(n_frames=recipe.n_frames, n_mels=n_mels, n_classes=n_classes) for _ in range(2)
-        )
+        self.model, self.average = build(), build()
         self.average.set_weights(self.model.get_weights())
         warmup = min(recipe.warmup, recipe.steps // 10)
         self.optimizer = keras.optimizers.AdamW(
@@ -122,13 +139,19 @@ class Trainer:
             model=self.model, average=self.average, optimizer=self.optimizer
         )
         self.momentum = recipe.momentum
+        self._loss = loss
         self.step = tf.function(self._step, reduce_retracing=True)
         self.predict = tf.function(lambda x: self.average(x, training=False), reduce_retracing=True)
 
-    def _step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    def adopt(self, source: keras.Model) -> None:
+        """Begin with another network's weights, but for the last layer's."""
+        for model in (self.model, self.average):
+            for layer in model.layers[:-1]:
+                layer.set_weights(source.get_layer(layer.name).get_weights())
+
+    def _step(self, x: tf.Tensor, *wanted: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            probabilities = self.model(x, training=True)
-            loss = tf.reduce_mean(keras.losses.categorical_crossentropy(y, probabilities))
+            loss = tf.reduce_mean(self._loss(*wanted, self.model(x, training=True)))
         gradients = tape.gradient(loss, self.model.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
         # Early on the average follows closely: it must not keep the random start for long.
@@ -214,8 +237,15 @@ def plot_history(history: list[dict[str, Any]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def train(data: Data, output: Path, recipe: Recipe, console: Console) -> dict[str, Any]:
+def train(
+    data: Data, output: Path, recipe: Recipe, console: Console, initial: Path | None = None
+) -> dict[str, Any]:
     """Train, or go on training, and return the metrics that were written.
+
+    Parameters
+    ----------
+    initial : network to begin with, such as one that `edge_genre.models.songnet.pretrain` made;
+        its last layer is not taken over.
 
     Raises
     ------
@@ -229,18 +259,23 @@ def train(data: Data, output: Path, recipe: Recipe, console: Console) -> dict[st
     output.mkdir(parents=True, exist_ok=True)
     history_file, model_file = output / "history.json", output / "songnet.keras"
     plan = json.loads(json.dumps(asdict(recipe)))
-    run: dict[str, Any] = {"recipe": plan, "tracks": data.digest(), "seconds": 0.0, "history": []}
-    trainer = Trainer(recipe, tracks.frames.shape[1], len(tracks.genres))
+    begun = hashlib.sha256(initial.read_bytes()).hexdigest() if initial else None
+    run: dict[str, Any] = {"recipe": plan, "tracks": data.digest(), "initial": begun}
+    run |= {"seconds": 0.0, "history": []}
+    shape = {"n_mels": tracks.frames.shape[1], "n_classes": len(tracks.genres)}
+    trainer = Trainer(recipe, lambda: songnet(n_frames=recipe.n_frames, **shape))
     manager = tf.train.CheckpointManager(trainer.checkpoint, output / "checkpoint", max_to_keep=1)
     if manager.latest_checkpoint and history_file.exists():
         previous = json.loads(history_file.read_text())
-        for key, what in (("recipe", "of another recipe"), ("tracks", "on other tracks")):
+        for key, what in _DIFFERENCES.items():
             if previous[key] != run[key]:
                 raise DataError(
                     f"{output}: holds a run {what}; choose another output folder or remove it"
                 )
         run = previous
         trainer.checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    elif initial:
+        trainer.adopt(keras.models.load_model(initial))
     first, spent = int(trainer.optimizer.iterations.numpy()), run["seconds"]
     # Rows after the checkpoint belong to steps that are about to be repeated.
     history = [row for row in run["history"] if row["step"] <= first]
@@ -289,6 +324,7 @@ def train(data: Data, output: Path, recipe: Recipe, console: Console) -> dict[st
         "parameters": trainer.average.count_params(),
         "seed": recipe.seed,
         "steps": recipe.steps,
+        "initial": None if initial is None else {"file": initial.name, "sha256": begun},
         "wall_seconds": run["seconds"],
         "recipe": plan,
         "versions": {

@@ -21,7 +21,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from edge_genre.cli import main  # noqa: E402
 from edge_genre.models.songnet import export as export_module  # noqa: E402
-from edge_genre.models.songnet import songnet  # noqa: E402
+from edge_genre.models.songnet import pretrain, songnet  # noqa: E402
 from edge_genre.models.songnet import train as recipe_module  # noqa: E402
 from edge_genre.models.songnet.architecture import TemporalAttention  # noqa: E402
 from edge_genre.models.songnet.augment import (  # noqa: E402
@@ -452,3 +452,57 @@ def test_training_is_blind_to_all_but_the_training_split(
         for output in (tmp_path / "run", whole)
     )
     assert losses == pytest.approx(unblinded, abs=1e-3)
+
+
+# Pre-training
+
+
+def test_bands_of_another_rate_are_met_at_their_centres() -> None:
+    """A tone at 4 kHz stands in another band where bands reach up to 22 kHz."""
+    theirs, ours = (pretrain._centres(top) for top in (22_050.0, 11_025.0))
+    levels = np.full((3, N_MELS), -60, np.float32)
+    levels[:, np.abs(theirs - 4000).argmin()] = 0
+    moved = pretrain.on_our_bands(levels)
+    assert moved.shape == levels.shape
+    assert ours[moved[0].argmax()] == pytest.approx(4000, rel=0.03)
+    np.testing.assert_allclose(pretrain.on_our_bands(np.full((2, N_MELS), -7.0)), -7, atol=1e-5)
+
+
+def test_pre_training_goes_on_and_its_network_is_adopted(
+    corpus: Path, tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    rng = np.random.default_rng(4)
+    part = np.array([0] * 9 + [1] * 3)
+    np.savez(
+        tmp_path / "fma.npz",
+        X=rng.integers(0, 64, (12, N_MELS, 40)).astype(np.uint8),
+        y=np.arange(12) % 8,
+        track_id=np.arange(12),
+        split=part,
+        genres=np.array([f"genre {i}" for i in range(8)]),
+    )
+    np.savez(tmp_path / "vggish.npz", embedding=rng.integers(0, 256, (12, 128)).astype(np.float16))
+    output = tmp_path / "pretrained"
+    for steps in ("2", "4"):
+        names = ("--corpus", tmp_path / "fma.npz", "--targets", tmp_path / "vggish.npz")
+        arguments = [*map(str, names), "--output", str(output), "--steps", steps]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pretrain, "songnet", recipe_module.songnet)
+            done = CliRunner().invoke(pretrain.main, [*arguments, "--evaluate-every", "2"])
+        assert done.exit_code == 0, done.output
+    assert [row["step"] for row in read(output / "history.json")] == [2, 4]
+    result = run(corpus, tmp_path / "run", "--initial", str(output / "pretrained.keras"))
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path / "run/metrics.json")["initial"]["file"] == "pretrained.keras"
+    other = run(corpus, tmp_path / "run")
+    assert "holds a run that began otherwise" in other.output
+    started = keras.models.load_model(output / "pretrained.keras")
+    trainer = recipe_module.Trainer(
+        recipe_module.Recipe(steps=4), lambda: recipe_module.songnet(n_frames=39, n_classes=3)
+    )
+    trainer.adopt(started)
+    for layer in trainer.model.layers[:-1]:
+        for adopted, source in zip(
+            layer.get_weights(), started.get_layer(layer.name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(adopted, source)

@@ -80,8 +80,8 @@ def _proposed(prints: Sequence[NDArray[np.uint32]]) -> Iterator[tuple[int, int, 
     values = np.concatenate([np.empty(0, np.uint32), *prints])
     track = np.repeat(np.arange(len(prints)), lengths)
     frame = np.concatenate([np.empty(0, np.int64), *map(np.arange, lengths)])
-    # Silence says nothing, and a frame like the one before it no more than that one.
-    place = np.flatnonzero((values != 0) & (np.diff(values, prepend=0) != 0)).astype(np.uint64)
+    # A frame like the one before it, as in silence, says nothing more.
+    place = np.flatnonzero(np.diff(values, prepend=0)).astype(np.uint64)
     # Sorted with their places in their lower halves, equal values stand side by side.
     order = np.sort(values[place].astype(np.uint64) << np.uint64(32) | place)
     value, place = order >> np.uint64(32), (order & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -81,7 +81,13 @@ class Data:
         DataError
             See `edge_genre.models.grouping.grouped_split`.
         """
-        held_out = grouped_split(everything.labels, everything.groups, share=share, seed=seed)
+        held_out = grouped_split(
+            everything.labels,
+            everything.groups,
+            share=share,
+            seed=seed,
+            genres=everything.genres,
+        )
         n_groups = len(set(everything.groups))
         return cls(
             everything.chosen(~held_out),

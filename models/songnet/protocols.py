@@ -28,7 +28,7 @@ def cross_validate(
     DataError
         See `edge_genre.models.grouping.folds` and `edge_genre.models.songnet.train.train`.
     """
-    fold = folds(everything.labels, everything.groups, n, recipe.seed)
+    fold = folds(everything.labels, everything.groups, n, recipe.seed, genres=everything.genres)
     scored: list[Track] = []
     for number in range(n):
         console.print(f"fold {number + 1} of {n}")

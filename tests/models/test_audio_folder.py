@@ -134,6 +134,20 @@ def test_a_file_at_another_rate_is_resampled(
     assert abs(features[5:-5].max(axis=1) - expected[5:-5].max(axis=1)).max() < 0.05
 
 
+def test_a_damaged_file_leaves_no_sound_to_the_next_one(
+    read: Callable[..., list[AudioTrack]], folder: Path, tmp_path: Path
+) -> None:
+    damaged = folder / "rock" / "y.flac"
+    soundfile.write(damaged, music(SECONDS * 44_100, 44_100), 44_100)
+    shutil.copy(damaged, folder / "rock" / "z.flac")
+    damaged.write_bytes(damaged.read_bytes()[:-50_000])
+    after = read()[-1]
+    damaged.unlink()
+    alone = read(cache=tmp_path / "other cache")[-1]
+    assert after.path == alone.path == folder / "rock" / "z.flac"
+    np.testing.assert_array_equal(after.features, alone.features)
+
+
 def test_the_second_time_nothing_is_decoded(
     read: Callable[..., list[AudioTrack]], folder: Path, decoded: list[str]
 ) -> None:
@@ -389,6 +403,7 @@ def test_tags_group_where_the_table_does_not(
     read: Callable[..., list[AudioTrack]], folder: Path, tmp_path: Path
 ) -> None:
     mutagen = pytest.importorskip("mutagen", reason="tags need the train extra")
+    id3 = pytest.importorskip("mutagen.id3")
     rock = folder / "rock"
     files = {
         "a.ogg": ("OGG", "VORBIS"),
@@ -406,7 +421,7 @@ def test_tags_group_where_the_table_does_not(
         tagged.save()
     wave = mutagen.File(rock / "d.wav")
     wave.add_tags()
-    wave.tags.add(importlib.import_module("mutagen.id3").TPE1(encoding=3, text="miles davis"))
+    wave.tags.add(id3.TPE1(encoding=3, text="miles davis"))
     wave.save()
     (rock / "damaged.mp3").write_bytes(b"ID3\x04\x00\x00\x00\x00\x00")  # is left out all the same
     table = tmp_path / "table.csv"

@@ -23,7 +23,7 @@ from edge_genre.errors import GateError
 from edge_genre.model_file import write
 from edge_genre.models.songnet.data import SPEC, Data
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 # The first that is kept and recognises most: 8 bits for TFLite, floats for ONNX, where they cost
 # neither time nor a browser's patience.
 FORMATS = {"tflite": ("dynamic", "int8"), "onnx": ("fp32",)}
@@ -53,12 +53,14 @@ def export(
         No form of a format agrees with the Keras model.
     """
     metrics = json.loads((run / "metrics.json").read_text())
-    recipe = metrics["recipe"]
+    recipe, last = metrics["recipe"], metrics["validation_at_last_step"]
     training = {
         "data": f"{data.name}, {metrics['training_tracks']} tracks",
         "split": data.split,
         "recipe": f"edge-genre train --seed {recipe['seed']} --steps {recipe['steps']}",
         "chosen": metrics["chosen"],
+        "last_step": f"{last['windows_correct']} of {last['windows']} windows, "
+        f"{last['tracks_correct']} of {last['tracks']} tracks, not chosen",
         "parameters": metrics["parameters"],
     }
     if metrics["initial"]:

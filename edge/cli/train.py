@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from edge_genre.cli.options import json_option
 from edge_genre.cli.view import print_json
 from edge_genre.errors import DataError
+from edge_genre.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +125,7 @@ def command(
 
 
 def require_tensorflow() -> None:
-    """Say what training needs, before anything else is done.
+    """Load TensorFlow without its reports, or say that it is missing.
 
     Raises
     ------
@@ -132,6 +134,10 @@ def require_tensorflow() -> None:
     """
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError("training needs TensorFlow: pip install 'edge-genre[train]'")
+    # It tells of the processor and of drivers that are not there.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_libraries():
+        importlib.import_module("tensorflow").config.list_physical_devices()
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.results import song_probabilities
+
 _RESAMPLES = 2000
 _BINS = 15
 _Z = 1.959964  # of a normal distribution's middle 95 %
@@ -24,11 +26,13 @@ class Track:
     name : of the file, or of the row in a features file
     genre : number of its class
     probabilities : float [shape=(windows, classes)], one window or more
+    temperature : of the mean over the windows; see `edge_genre.results.vote`
     """
 
     name: str
     genre: int
     probabilities: NDArray[np.float32]
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def evaluate(tracks: Sequence[Track], genres: Sequence[str], *, seed: int = 0) -
     if not tracks:
         raise ValueError("no tracks to evaluate")
     truth = np.array([track.genre for track in tracks])
-    means = np.stack([track.probabilities.mean(axis=0) for track in tracks])
+    means = np.stack(
+        [song_probabilities(track.probabilities, track.temperature) for track in tracks]
+    )
     said = means.argmax(axis=1)
     rights = [track.probabilities.argmax(axis=1) == track.genre for track in tracks]
     correct, sizes = np.array([right.sum() for right in rights]), np.array([*map(len, rights)])

@@ -47,7 +47,7 @@ def tracks_of_folder(
             left_out(str(error))
             continue
         if len(rows):
-            yield Track(str(path), genre, rows)
+            yield Track(str(path), genre, rows, classifier.info.song_temperature)
         else:
             left_out(f"{path}: all of it is silent")
 
@@ -132,7 +132,8 @@ def tracks_of_features(classifier: Classifier, path: Path, *, split: int | None)
         starts = range(0, len(decibels) - spec.n_frames + 1, spec.n_frames)
         windows = [log_mel.finish([decibels[s : s + spec.n_frames]]) for s in starts]
         rows = np.stack([classifier.run(window) for window in windows])
-        yield Track(str(names[index]), numbers[labels[index]], rows)
+        temperature = classifier.info.song_temperature
+        yield Track(str(names[index]), numbers[labels[index]], rows, temperature)
 
 
 def has_split(path: Path) -> bool:

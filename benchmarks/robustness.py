@@ -136,7 +136,8 @@ def tracks_under_conditions(
         if not len(plain):
             left_out(f"{path}: all of it is silent")
             continue
-        tracks = {"": Track(str(path), genre, plain)}
+        temperature = classifier.info.song_temperature
+        tracks = {"": Track(str(path), genre, plain, temperature)}
         for name, condition in CONDITIONS.items():
             song = classifier.classify(_Memory(condition(samples, rate), rate), path=str(path))
             rows = probabilities_of(song)
@@ -144,5 +145,5 @@ def tracks_under_conditions(
                 # A row that says another genre, so that silence counts as wrong.
                 rows = np.zeros((1, len(classifier.labels)), np.float32)
                 rows[0, (genre + 1) % len(classifier.labels)] = 1
-            tracks[name] = Track(str(path), genre, rows)
+            tracks[name] = Track(str(path), genre, rows, temperature)
         yield tracks

@@ -220,7 +220,13 @@ class Classifier:
         """Classify a source to its end; see `stream` and `edge_genre.results.vote`."""
         metered = Metered(source)
         windows = list(self.stream(metered, hop=hop, silence_dbfs=silence_dbfs))
-        return vote(windows, vote_by, path=path, duration=metered.seconds)
+        return vote(
+            windows,
+            vote_by,
+            temperature=self.info.song_temperature,
+            path=path,
+            duration=metered.seconds,
+        )
 
     def classify_file(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ class ModelInfo:
     quantization : ``"fp32"``, ``"fp16"``, ``"dynamic"`` or ``"int8"``
     training : data, split and recipe
     accuracy : one entry a figure: data, split, unit (window or track), n, correct
+    song_temperature : of the mean probabilities of a song; see `edge_genre.results.vote`
     provenance : the file that it was made from, by what and with which options
     parity : how far its probabilities are from those of that file
     self_test : what it must answer to a known signal
@@ -56,6 +58,7 @@ class ModelInfo:
     quantization: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     accuracy: tuple[dict[str, Any], ...] = ()
+    song_temperature: float = 1.0
     provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     self_test: SelfTest | None = None
@@ -74,6 +77,9 @@ class ModelInfo:
         for key in _OBJECTS:
             if not isinstance(getattr(self, key), dict):
                 raise ModelError(f"{key} is {getattr(self, key)!r}, expected an object")
+        temperature = self.song_temperature
+        if not (isinstance(temperature, int | float) and 0 < temperature < math.inf):
+            raise ModelError(f"song_temperature is {temperature!r}, expected a positive number")
         for figure in self.accuracy:
             if not _is_figure(figure):
                 raise ModelError(f"accuracy is {figure!r}, expected data, unit, n and correct")
@@ -95,6 +101,7 @@ class ModelInfo:
             "quantization": self.quantization,
             "training": self.training,
             "accuracy": list(self.accuracy),
+            "song_temperature": self.song_temperature,
             "provenance": self.provenance,
             "parity": self.parity,
             "self_test": self.self_test and self.self_test.to_dict(),
@@ -132,6 +139,7 @@ class ModelInfo:
                 output=values["output"],
                 self_test=None if test is None else SelfTest.from_dict(test),
                 accuracy=tuple(values.get("accuracy", ())),
+                song_temperature=values.get("song_temperature", 1.0),
                 **{key: values[key] for key in (*_TEXTS, *_OBJECTS) if key in values},
             )
         except SpecError as error:

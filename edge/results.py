@@ -77,8 +77,8 @@ class SongResult:
     path : as it was given
     duration : seconds
     label : the vote of the windows that are not silent; ``"silence"`` if all are
-    probabilities : mean over those windows, or with a majority vote the share of windows that each
-        genre won; None for silence
+    probabilities : mean over those windows, sharpened as the model asks for (see `vote`), or with
+        a majority vote the share of windows that each genre won; None for silence
     vote : ``"mean"`` or ``"majority"``
     windows : in order
     """
@@ -120,7 +120,12 @@ class SongResult:
 
 
 def vote(
-    windows: Sequence[WindowResult], method: str = "mean", *, path: str = "", duration: float = 0.0
+    windows: Sequence[WindowResult],
+    method: str = "mean",
+    *,
+    temperature: float = 1.0,
+    path: str = "",
+    duration: float = 0.0,
 ) -> SongResult:
     """Make a song's result of its windows'.
 
@@ -128,6 +133,8 @@ def vote(
     ----------
     method : ``"mean"`` of the probabilities, or ``"majority"`` of the labels, where the mean
         decides between genres with equally many
+    temperature : of the mean of two windows and more, see `tempered`: below 1 where a song is
+        surer than its windows are on average
     path, duration : of the song, for its result
 
     Raises
@@ -144,7 +151,8 @@ def vote(
     label = SILENCE
     if heard:
         genres = list(heard[0])
-        mean = np.array([[row[genre] for genre in genres] for row in heard]).mean(axis=0)
+        rows = np.array([[row[genre] for genre in genres] for row in heard])
+        mean = song_probabilities(rows, temperature)
         share = mean
         if method == "majority":
             labels = [window.label for window in windows]
@@ -159,6 +167,31 @@ def vote(
         vote=method,
         windows=tuple(windows),
     )
+
+
+def song_probabilities(windows: NDArray[Any], temperature: float = 1.0) -> NDArray[Any]:
+    """Probabilities of a song [shape=(classes,)] from those of its windows.
+
+    Parameters
+    ----------
+    windows : [shape=(windows, classes)], one or more
+    temperature : of the mean of two and more
+    """
+    mean: NDArray[Any] = windows.mean(axis=0)
+    return mean if len(windows) == 1 else tempered(mean, temperature)
+
+
+def tempered(probabilities: NDArray[Any], temperature: float) -> NDArray[Any]:
+    """What dividing the logits by a temperature makes of probabilities [shape=(..., classes)].
+
+    Softmax of log(p) / T (Guo et al. 2017, equation 9): above 1 less sure, below 1 surer.
+    """
+    if temperature == 1:
+        return probabilities
+    logits = np.log(np.maximum(probabilities, 1e-12)) / temperature
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def level_dbfs(samples: NDArray[np.float32]) -> float:

@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 
 from edge_genre.errors import DataError
-from edge_genre.models.songnet.data import SPEC, Data
-from edge_genre.models.songnet.train import score
+from edge_genre.models.data import Data
+from edge_genre.models.training import score
 
 
 def statistics(windows: np.ndarray) -> np.ndarray:
-    """Describe windows (n, frames, bands) by rows of (n, 5 bands) statistics."""
+    """Describe windows (n, frames, bands) by rows of (n, 5 bands) statistics.
+
+    The rows of pictures (n, channels, rows, frames) count as bands.
+    """
+    if windows.ndim > 3:
+        windows = windows.reshape(len(windows), -1, windows.shape[-1]).swapaxes(1, 2)
     low, high = np.percentile(windows, [10, 90], axis=1)
     change = np.abs(np.diff(windows, axis=1)).mean(axis=1)
     return np.hstack([windows.mean(axis=1), windows.std(axis=1), low, high, change])
@@ -28,7 +33,7 @@ def measure(data: Data) -> dict[str, dict[str, Any]]:
 
     Returns
     -------
-    For each name what `edge_genre.models.songnet.train.score` gives.
+    For each name what `edge_genre.models.training.score` gives.
 
     Raises
     ------
@@ -45,9 +50,9 @@ def measure(data: Data) -> dict[str, dict[str, Any]]:
         raise DataError(
             "the baselines need scikit-learn: pip install 'edge-genre[train]'"
         ) from None
-    windows, owner = data.tracks.windows(SPEC.n_frames)
+    windows, owner = data.tracks.windows(data.spec.n_frames)
     x, y = statistics(windows), data.tracks.labels[owner]
-    tested, tested_owner = data.held_out.windows(SPEC.n_frames)
+    tested, tested_owner = data.held_out.windows(data.spec.n_frames)
     rows, n_classes = statistics(tested), len(data.tracks.genres)
     estimators = {
         "logistic regression": LogisticRegression(C=0.01, max_iter=1000),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler
 from edge_genre.errors import AudioError, DataError
-from edge_genre.frontend import FrontEndSpec, check_samples
+from edge_genre.frontend import FrontEnd, FrontEndSpec, check_samples
 from edge_genre.frontend.log_mel import LogMel
 from edge_genre.frontend.spectrum import BLOCK_FRAMES, PowerSpectrum
 from edge_genre.models import fingerprint
@@ -30,7 +30,8 @@ class WholeTrack:
 
     Parameters
     ----------
-    features : log-mel levels in dB, float32 [shape=(n_frames, n_mels)]
+    features : log-mel levels in dB, float32 [shape=(n_frames, n_mels)]; of other features every
+        whole window, float32 [shape=(n_windows, *spec.shape)]
     fingerprint : uint32 [shape=(n,)]; see `edge_genre.models.fingerprint`
     digest : SHA-256 of the file's bytes
     """
@@ -45,38 +46,31 @@ class WholeTracks:
 
     Parameters
     ----------
-    spec : log-mel in dB; what it does to a window as a whole (reference, floor, normalisation,
-        axes) is left to whoever cuts windows
+    spec : of the features. What log-mel in dB does to a window as a whole (reference, floor,
+        normalisation, axes) is left to whoever cuts windows
     cache : folder to keep the features in; it is made if need be
 
     Raises
     ------
     DataError
-        The spec is of another kind.
+        The spec is log-mel without dB.
     """
 
     def __init__(self, spec: FrontEndSpec, cache: Path) -> None:
-        if spec.kind != "log_mel" or spec.log != "db":
+        if spec.kind == "log_mel" and spec.log != "db":
             raise DataError(
-                f"the front end is {spec.kind} with log {spec.log!r}, expected log_mel with log "
-                "'db': give such a spec to train on a folder of audio"
+                f"the front end is {spec.kind} with log {spec.log!r}, expected log 'db': give such "
+                "a spec to train on a folder of audio"
             )
         self._spec = spec
         self._cache = cache
-        self._levels = Levels(spec)
+        self._in_frames = spec.kind == "log_mel"
+        self._features = Levels(spec) if self._in_frames else Windows(spec)
         self._fingerprint_levels = Levels(fingerprint.SPEC)
         # Their tables take longer to make than a track to resample.
         self._resamplers: dict[tuple[int, int], Resampler] = {}
-        frames = spec.replace(
-            window_seconds=spec.n_fft / spec.sample_rate,
-            ref=1.0,
-            top_db=None,
-            normalize="none",
-            mean=0.0,
-            scale=1.0,
-            axes="time_first",
-        )
-        self._key = f"{frames.hash}-{fingerprint.SPEC.hash}-{_VERSION}"
+        kept = _frames_of(spec) if self._in_frames else spec
+        self._key = f"{kept.hash}-{fingerprint.SPEC.hash}-{_VERSION}"
 
     def __call__(self, path: Path) -> WholeTrack:
         """Read one file.
@@ -99,7 +93,7 @@ class WholeTracks:
             kept = self._compute(path)
             _save(entry, *kept)
         features, prints = kept
-        if len(features) < self._spec.n_frames:
+        if len(features) < (self._spec.n_frames if self._in_frames else 1):
             raise AudioError(f"is shorter than a window of {self._spec.window_seconds:g} s")
         return WholeTrack(features, prints, digest)
 
@@ -117,7 +111,7 @@ class WholeTracks:
         beginning = resampler.process(samples[: fingerprint.SECONDS * rate])
         beginning = np.concatenate([beginning, resampler.flush()])
         prints = fingerprint.fingerprint(self._fingerprint_levels(beginning))
-        return self._levels(samples), prints
+        return self._features(samples), prints
 
     def _resampler(self, source: int, target: int) -> Resampler:
         if (source, target) not in self._resamplers:
@@ -133,9 +127,23 @@ class WholeTracks:
                 features, prints = file["features"], file["fingerprint"]
         except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile):
             return None
-        if features.dtype != np.float32 or features.shape[1:] != (self._spec.n_mels,):
+        shape = (self._spec.n_mels,) if self._in_frames else self._spec.shape
+        if features.dtype != np.float32 or features.shape[1:] != shape:
             return None
         return (features, prints) if prints.dtype == np.uint32 and prints.ndim == 1 else None
+
+
+def _frames_of(spec: FrontEndSpec) -> FrontEndSpec:
+    """What single frames depend on: windows of any length are cut from the same ones."""
+    return spec.replace(
+        window_seconds=spec.n_fft / spec.sample_rate,
+        ref=1.0,
+        top_db=None,
+        normalize="none",
+        mean=0.0,
+        scale=1.0,
+        axes="time_first",
+    )
 
 
 class Levels:
@@ -180,6 +188,36 @@ class Levels:
             self._spectrum.samples[: len(part)] = part
             self._log_mel.analyse(self._spectrum.power([range(len(block))]), [block])
         return levels
+
+
+class Windows:
+    """Features of every whole window of a signal, side by side.
+
+    Parameters
+    ----------
+    spec : of any kind
+    """
+
+    def __init__(self, spec: FrontEndSpec) -> None:
+        self._front_end = FrontEnd(spec)
+        self._spec = spec
+
+    def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features of one signal.
+
+        Parameters
+        ----------
+        samples : float32 [shape=(n,)]
+
+        Returns
+        -------
+        float32 [shape=(n_windows, *spec.shape)]
+        """
+        size = self._spec.window_samples
+        rows = np.empty((len(samples) // size, *self._spec.shape), np.float32)
+        for number, row in enumerate(rows):
+            row[:] = self._front_end(samples[number * size : (number + 1) * size])
+        return rows
 
 
 def _save(entry: Path, features: NDArray[np.float32], prints: NDArray[np.uint32]) -> None:

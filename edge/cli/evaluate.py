@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,12 +48,12 @@ _SPLITS = ("train", "validation", "all")
     "--cross-validate",
     type=click.IntRange(2, 20),
     metavar="N",
-    help="MODEL is the recipe songnet: train it N times and score every track once.",
+    help="MODEL is a recipe, such as songnet: train it N times and score every track once.",
 )
 @click.option(
     "--leaky",
     is_flag=True,
-    help="MODEL is the recipe songnet: measure it on shuffled windows of the tracks that it is "
+    help="MODEL is a recipe, such as songnet: measure it on shuffled windows of tracks that it is "
     "trained on, as most published figures are.",
 )
 @click.option(
@@ -138,23 +139,25 @@ def _of_recipe(
     """Train and measure; n folds, or shuffled windows for None."""
     from rich.console import Console
 
-    from edge_genre.cli.train import reading, require_tensorflow
+    from edge_genre.cli.train import reading, require_framework
+    from edge_genre.models.recipes import RECIPES
 
-    if recipe != "songnet":
-        raise click.UsageError(f"{recipe!r} is no recipe; there is songnet.")
+    if recipe not in RECIPES:
+        raise click.UsageError(f"{recipe!r} is no recipe; there are {', '.join(RECIPES)}.")
     if output is None:
         raise click.UsageError("a recipe needs --output, for its checkpoints.")
-    require_tensorflow()
-    from edge_genre.models.songnet.data import load_everything
-    from edge_genre.models.songnet.protocols import cross_validate, leaky
-    from edge_genre.models.songnet.train import Recipe
+    require_framework(RECIPES[recipe])
+    from edge_genre.models.data import load_everything
+    from edge_genre.models.protocols import cross_validate, leaky
 
     console = Console(stderr=True)
     steps = options["steps"]
-    plan = Recipe(seed=options["seed"], steps=steps, evaluate_every=min(200, steps))
+    plan = replace(
+        RECIPES[recipe], seed=options["seed"], steps=steps, evaluate_every=min(200, steps)
+    )
     with reading(console) as shown:
         given = {"metadata": options["metadata"], **shown} if data.is_dir() else {}
-        everything = load_everything(data, **given)
+        everything = load_everything(data, plan.spec, **given)
     if n is None:
         return leaky(everything, output, plan, console), everything.genres
     if len(set(everything.groups)) == len(everything):

@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,8 @@ from edge_genre.errors import DataError
 from edge_genre.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from edge_genre.models.songnet.data import Data
+    from edge_genre.models.data import Data
+    from edge_genre.models.recipes import Recipe
 
 
 @click.command("train", no_args_is_help=True)
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="For the model files, metrics and checkpoints; a run found there is continued.",
 )
-@click.option("--name", help="Of the model.  [default: songnet- and the data's name]")
+@click.option(
+    "--recipe",
+    "recipe_name",
+    type=click.Choice(["songnet", "songnet-30s", "tiny", "five-channel"]),
+    default="songnet",
+    show_default=True,
+    help="Network and how it is trained: songnet hears 3 s, songnet-30s 30 s; tiny fits "
+    "microcontrollers; five-channel is trained on audio alone, by PyTorch.",
+)
+@click.option("--name", help="Of the model.  [default: the recipe's name and the data's]")
 @click.option(
     "--metadata",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -50,23 +59,26 @@ if TYPE_CHECKING:
 @click.option(
     "--steps",
     type=click.IntRange(1),
-    default=2400,
-    show_default=True,
-    help="Optimizer steps; half as many do for a first look.",
+    help="Optimizer steps; half as many do for a first look.  [default: the recipe's]",
 )
 @click.option(
     "--evaluate-every",
     type=click.IntRange(1),
-    default=100,
-    show_default=True,
     metavar="STEPS",
-    help="From one checkpoint to the next.",
+    help="From one checkpoint to the next.  [default: the recipe's]",
 )
 @click.option(
     "--initial",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.keras",
-    help="Network to begin with: a pre-trained one, or that of an earlier run.",
+    help="Network to begin with: that of an earlier run of the same recipe.",
+)
+@click.option(
+    "--embeddings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.npz",
+    help="What a larger network says of each track of a features file, to be learned beside the "
+    "genres.",
 )
 @click.option("--baselines", is_flag=True, help="Measure classical classifiers on the same parts.")
 @click.option("--license", "license_", default="", help="Of the weights, for the files' card.")
@@ -74,13 +86,15 @@ if TYPE_CHECKING:
 def command(
     data: Path,
     output: Path,
+    recipe_name: str,
     name: str | None,
     metadata: Path | None,
     share: float,
     seed: int,
-    steps: int,
-    evaluate_every: int,
+    steps: int | None,
+    evaluate_every: int | None,
     initial: Path | None,
+    embeddings: Path | None,
     baselines: bool,
     license_: str,
     as_json: bool,
@@ -94,24 +108,38 @@ def command(
 
     It takes half an hour on two cores, and needs TensorFlow: pip install 'edge-genre[train]'.
     """
-    require_tensorflow()
+    from edge_genre.models.recipes import RECIPES
+
+    recipe = RECIPES[recipe_name]
+    require_framework(recipe)
     from rich.console import Console
 
-    from edge_genre.models.songnet.data import Data
-    from edge_genre.models.songnet.export import export
-    from edge_genre.models.songnet.train import Recipe, train
+    from edge_genre.models.data import Data
+    from edge_genre.models.export import export
+    from edge_genre.models.training import train
 
     console = Console(stderr=True)
+    recipe = replace(
+        recipe,
+        seed=seed,
+        steps=steps or recipe.steps,
+        evaluate_every=evaluate_every or recipe.evaluate_every,
+    )
     if data.is_dir():
+        if embeddings:
+            raise click.UsageError("--embeddings are for a features file; DATA is a folder.")
         with reading(console) as options:
-            found = Data.of_folder(data, share=share, seed=seed, metadata=metadata, **options)
+            found = Data.of_folder(
+                data, recipe.spec, share=share, seed=seed, metadata=metadata, **options
+            )
     else:
-        found = Data.of_file(data)
-    recipe = Recipe(seed=seed, steps=steps, evaluate_every=evaluate_every)
-    metrics = train(found, output, recipe, console, initial)
+        found = Data.of_file(data, recipe.spec, embeddings)
+    metrics = train(found, output, recipe, console, initial).metrics
     if baselines:
         metrics["baselines"] = _baselines(found, console)
-    paths = export(output, found, output, name=name or _name(found), license=license_)
+    paths = export(
+        output, found, output, recipe, name=name or _name(recipe, found), license=license_
+    )
     if as_json:
         print_json(metrics | {"files": [str(path) for path in paths]})
         return
@@ -124,14 +152,16 @@ def command(
         click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def require_tensorflow() -> None:
-    """Load TensorFlow without its reports, or say that it is missing.
+def require_framework(recipe: Recipe) -> None:
+    """Load what a recipe is trained with, without its reports, or say that it is missing.
 
     Raises
     ------
     DataError
         It is not installed.
     """
+    if recipe.network == "five_channel" and importlib.util.find_spec("torch") is None:
+        raise DataError("this recipe needs PyTorch: pip install 'edge-genre[train,pytorch]'")
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError("training needs TensorFlow: pip install 'edge-genre[train]'")
     # It tells of the processor and of drivers that are not there.
@@ -141,7 +171,7 @@ def require_tensorflow() -> None:
 
 
 @contextmanager
-def reading(console: Any) -> Iterator[dict[str, Callable[..., None]]]:
+def reading(console: Any) -> Iterator[dict[str, Any]]:
     """Show on a terminal how far the reading of a folder is; name what is left out."""
     from rich.progress import Progress
 
@@ -168,5 +198,5 @@ def _baselines(data: Data, console: Any) -> dict[str, dict[str, Any]]:
     return scores
 
 
-def _name(data: Data) -> str:
-    return "songnet-" + "".join(c if c.isalnum() else "-" for c in data.name.lower())
+def _name(recipe: Recipe, data: Data) -> str:
+    return f"{recipe.name}-" + "".join(c if c.isalnum() else "-" for c in data.name.lower())

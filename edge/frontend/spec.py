@@ -234,6 +234,10 @@ def _number(key: str, value: object) -> float:
 PRESETS: dict[str, FrontEndSpec] = {
     # The grid of the published GTZAN spectrograms: a column is 1,711 samples (77.6 ms).
     "songnet-gtzan": FrontEndSpec(hop_length=1711, normalize="mean_variance"),
+    # The grid of the published FMA spectrograms: 30 s, a column is 10,336 samples (234 ms).
+    "songnet-fma": FrontEndSpec(
+        sample_rate=44_100, hop_length=10_336, window_seconds=30.0, normalize="mean_variance"
+    ),
     # SongNet as published: 30 s, dB below the loudest bin, not scaled.
     "songnet": FrontEndSpec(window_seconds=30.0),
     # The five-channel CNN as published, in the layout of Keras and TFLite, and in PyTorch's.

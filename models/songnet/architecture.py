@@ -77,6 +77,7 @@ def songnet(
     filters: Sequence[int] = (24, 32, 48, 64),
     width: int = 96,
     gru_units: int = 64,
+    halvings: int = 1,
     dropout: float = 0.3,
     unroll: bool = False,
 ) -> keras.Model:
@@ -94,6 +95,8 @@ def songnet(
     filters : channels of the stem and of each convolutional block.
     width : features per time step after the bands are collapsed.
     gru_units : units of the GRU, and of the dense layer after the attention.
+    halvings : how often time is halved before the GRU. Once makes a step of 0.16 s of the 78 ms
+        between the frames of songnet-gtzan: about a quaver, the rest is left to the GRU.
     dropout : rate before the GRU and before each dense layer.
     unroll : write the GRU's steps out instead of looping over them; needs `n_frames`. Full
         integer quantization needs it.
@@ -114,14 +117,14 @@ def songnet(
         x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv{block}")(x)
         x = layers.BatchNormalization(name=f"norm{block}")(x)
         x = layers.ReLU(name=f"relu{block}")(x)
-        # Time is halved once: a step of 0.16 s is about a quaver, the rest is left to the GRU.
-        x = layers.MaxPooling2D((2 if block == 1 else 1, 2), name=f"pool{block}")(x)
+        x = layers.MaxPooling2D((2 if block <= halvings else 1, 2), name=f"pool{block}")(x)
     # Each remaining band has its own weights: bass and treble mean different things.
     n_bands = n_mels // 2 ** len(filters)
     x = layers.Conv2D(width, (1, n_bands), use_bias=False, name="collapse")(x)
     x = layers.BatchNormalization(name="collapse_norm")(x)
     x = layers.ReLU(name="collapse_relu")(x)
-    x = layers.Reshape((-1 if n_frames is None else n_frames // 2, width), name="sequence")(x)
+    n_steps = -1 if n_frames is None else n_frames // 2**halvings
+    x = layers.Reshape((n_steps, width), name="sequence")(x)
     x = layers.Dropout(dropout, name="sequence_dropout")(x)
     x = layers.GRU(gru_units, return_sequences=True, unroll=unroll, name="gru")(x)
     x = TemporalAttention(gru_units // 2, name="attention")(x)

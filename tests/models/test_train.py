@@ -1,6 +1,7 @@
 """``edge-genre train`` and the protocols, from audio to files that classify."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ pytest.importorskip("tensorflow", reason="training needs the train extra")
 
 from edge_genre import Classifier
 from edge_genre.models.baselines import measure, statistics
-from edge_genre.models.songnet import songnet
-from edge_genre.models.songnet import train as recipe
-from edge_genre.models.songnet.data import SPEC, Data
+from edge_genre.models.data import Data
+from edge_genre.models.recipes import RECIPES
 from tests.edge.test_cli import run
 
+SPEC = RECIPES["songnet"].spec
 RATE, SECONDS, PER_GENRE = 22_050, 8, 12
 GENRES = {"hum": 110.0, "ring": 1760.0}
 
@@ -46,10 +47,8 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _small_and_apart(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
     """A network that trains in seconds, and a cache that is nobody's."""
 
-    def small(**shape: int) -> Any:
-        return songnet(**shape, filters=(8, 8, 8, 8), width=16, gru_units=8)
-
-    monkeypatch.setattr(recipe, "songnet", small)
+    options = {"filters": (8, 8, 8, 8), "width": 16, "gru_units": 8}
+    monkeypatch.setitem(RECIPES, "songnet", replace(RECIPES["songnet"], options=options))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
@@ -74,20 +73,20 @@ def test_from_a_folder_of_audio_to_files_that_classify(music, tmp_path):
 
 
 def test_parts_share_no_group(music):
-    data = Data.of_folder(music, share=0.25, seed=1)
+    data = Data.of_folder(music, SPEC, share=0.25, seed=1)
     assert not set(data.tracks.groups) & set(data.held_out.groups)
     assert len(data.tracks) + len(data.held_out) == 2 * PER_GENRE
     assert 4 <= len(data.held_out) <= 8
-    other = Data.of_folder(music, share=0.25, seed=2)
+    other = Data.of_folder(music, SPEC, share=0.25, seed=2)
     assert data.digest() != other.digest()
-    assert data.digest() == Data.of_folder(music, share=0.25, seed=1).digest()
+    assert data.digest() == Data.of_folder(music, SPEC, share=0.25, seed=1).digest()
 
 
 def test_artists_of_a_table_stay_together(music, tmp_path):
     table = tmp_path / "artists.csv"
     rows = [f"{genre}/{seed}.flac,artist {seed % 4}" for genre in GENRES for seed in range(12)]
     table.write_text("\n".join(["file,artist", *rows]))
-    data = Data.of_folder(music, share=0.25, seed=0, metadata=table)
+    data = Data.of_folder(music, SPEC, share=0.25, seed=0, metadata=table)
     sides = [{Path(name).stem for name in part.names} for part in (data.tracks, data.held_out)]
     numbers = [{int(stem) % 4 for stem in side} for side in sides]
     assert not numbers[0] & numbers[1]
@@ -101,7 +100,7 @@ def test_a_run_on_other_tracks_is_not_continued(music, tmp_path):
 
 
 def test_baselines_know_a_hum_from_a_ring(music):
-    data = Data.of_folder(music, share=0.25, seed=1)
+    data = Data.of_folder(music, SPEC, share=0.25, seed=1)
     scores = measure(data)
     assert set(scores) == {"logistic regression", "nearest neighbours", "linear SVM"}
     for score in scores.values():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 from rich.console import Console
 
 from edge_genre.benchmarks.evaluation import Evaluation, Track, evaluate
+from edge_genre.models.corpus import Tracks
+from edge_genre.models.data import Data
 from edge_genre.models.grouping import folds
-from edge_genre.models.songnet.corpus import Tracks
-from edge_genre.models.songnet.data import SPEC, Data
-from edge_genre.models.songnet.train import Recipe, train
+from edge_genre.models.recipes import Recipe
+from edge_genre.models.training import train
 
 
 def cross_validate(
@@ -26,7 +26,7 @@ def cross_validate(
     Raises
     ------
     DataError
-        See `edge_genre.models.grouping.folds` and `edge_genre.models.songnet.train.train`.
+        See `edge_genre.models.grouping.folds` and `edge_genre.models.training.train`.
     """
     fold = folds(everything.labels, everything.groups, n, recipe.seed, genres=everything.genres)
     scored: list[Track] = []
@@ -37,6 +37,7 @@ def cross_validate(
             everything.chosen(fold == number),
             "",
             f"fold {number + 1} of {n}",
+            recipe.spec,
         )
         scored += _scored(data, output / f"fold-{number + 1}", recipe, console)
     return evaluate(scored, everything.genres)
@@ -48,17 +49,16 @@ def leaky(everything: Tracks, output: Path, recipe: Recipe, console: Console) ->
     Windows of one song stand on both sides. It shows how much of a figure is recognising the song,
     and is no measure of anything else.
     """
-    chunks = everything.chunks(SPEC.n_frames)
+    chunks = everything.chunks(recipe.n_frames)
     held_out = np.random.default_rng(recipe.seed).random(len(chunks)) < 0.2
-    data = Data(chunks.chosen(~held_out), chunks.chosen(held_out), "", "shuffled windows")
+    parts = chunks.chosen(~held_out), chunks.chosen(held_out)
+    data = Data(*parts, "", "shuffled windows", recipe.spec)
     return evaluate(_scored(data, output / "leaky", recipe, console), everything.genres)
 
 
 def _scored(data: Data, output: Path, recipe: Recipe, console: Console) -> list[Track]:
-    train(data, output, recipe, console)
-    model = keras.models.load_model(output / "last.keras")
-    windows, owner = data.held_out.windows(SPEC.n_frames)
-    rows = model.predict(windows, verbose=0)
+    rows = train(data, output, recipe, console).last
+    _, owner = data.held_out.windows(recipe.n_frames)
     labels, names = data.held_out.labels, data.held_out.names
     return [
         Track(str(names[index]), int(labels[index]), rows[owner == index])

@@ -1,6 +1,6 @@
-"""Model files of a trained SongNet: TFLite and ONNX, each checked, measured and described.
+"""Model files of a trained network: TFLite and ONNX, each checked, measured and described.
 
-`edge_genre.convert` makes them and holds them against the Keras model on training windows; their
+`edge_genre.convert` makes them and holds them against the network on training windows; their
 accuracy is counted on all validation windows, in their real engines.
 """
 
@@ -21,18 +21,18 @@ from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import KEPT
 from edge_genre.errors import GateError
 from edge_genre.model_file import write
-from edge_genre.models.songnet.data import SPEC, Data
+from edge_genre.models.data import Data
+from edge_genre.models.recipes import Recipe
 
-VERSION = "0.2.0"
-# The first that is kept and recognises most: 8 bits for TFLite, floats for ONNX, where they cost
-# neither time nor a browser's patience.
-FORMATS = {"tflite": ("dynamic", "int8"), "onnx": ("fp32",)}
+VERSION = "0.3.0"
+_MOST_WINDOWS = 2000  # to hold a file against its source on, and to find its ranges
 
 
 def export(
     run: Path,
     data: Data,
     output: Path,
+    recipe: Recipe,
     *,
     name: str,
     license: str = "",  # noqa: A002
@@ -41,23 +41,26 @@ def export(
 
     Parameters
     ----------
-    run : folder that `edge_genre.models.songnet.train.train` wrote.
+    run : folder that `edge_genre.models.training.train` wrote.
     data : what it was trained on.
     output : folder for the files, which are called by name.
+    recipe : that it was trained by.
     name : of the model.
     license : of its weights.
 
     Raises
     ------
     GateError
-        No form of a format agrees with the Keras model.
+        No form of a format agrees with the network.
     """
     metrics = json.loads((run / "metrics.json").read_text())
-    recipe, last = metrics["recipe"], metrics["validation_at_last_step"]
+    last = metrics["validation_at_last_step"]
+    (source,) = run.glob("model.*")
     training = {
         "data": f"{data.name}, {metrics['training_tracks']} tracks",
         "split": data.split,
-        "recipe": f"edge-genre train --seed {recipe['seed']} --steps {recipe['steps']}",
+        "recipe": f"edge-genre train --recipe {recipe.name} --seed {recipe.seed} "
+        f"--steps {recipe.steps}",
         "chosen": metrics["chosen"],
         "last_step": f"{last['windows_correct']} of {last['windows']} windows, "
         f"{last['tracks_correct']} of {last['tracks']} tracks, not chosen",
@@ -69,21 +72,22 @@ def export(
     paths = []
     output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        windows, owner = data.tracks.windows(SPEC.n_frames)
+        windows, owner = data.tracks.windows(recipe.n_frames)
+        some = np.random.default_rng(0).permutation(len(windows))[:_MOST_WINDOWS]
         calibration = Path(folder) / f"{data.name} training windows.npz"
-        np.savez(calibration, X=windows, y=data.tracks.labels[owner])
-        for suffix, quantizations in FORMATS.items():
+        np.savez(calibration, X=windows[some], y=data.tracks.labels[owner[some]])
+        for suffix, quantizations in recipe.formats.items():
             report = convert(
-                run / "songnet.keras",
+                source,
                 output=Path(folder),
                 name=name,
                 to=[suffix],
                 quantize=quantizations,
                 labels=data.tracks.genres,
-                front_end=SPEC,
+                front_end=data.spec,
                 calibrate=calibration,
                 license=license,
-                description=f"CNN + GRU + attention on 3 s of log-mel; "
+                description=f"{recipe.description}; "
                 f"{len(data.tracks.genres)} genres of {data.name}",
             )
             kept = [result.path for result in report.results if result.status == KEPT]
@@ -92,7 +96,12 @@ def export(
             measured = [_measured(Classifier.load(path), data) for path in kept if path]
             classifier, accuracy = max(measured, key=lambda each: _rank(each[1]))
             info = replace(
-                classifier.info, name=name, version=VERSION, training=training, accuracy=accuracy
+                classifier.info,
+                name=name,
+                version=VERSION,
+                training=training,
+                accuracy=accuracy,
+                song_temperature=metrics["calibration"]["song_temperature"],
             )
             paths.append(output / f"{name}.{suffix}")
             write(paths[-1], split(classifier.model.content)[0], info)
@@ -101,7 +110,8 @@ def export(
 
 def _measured(classifier: Classifier, data: Data) -> tuple[Classifier, tuple[dict[str, Any], ...]]:
     """Counts of right windows and right tracks of the validation part."""
-    windows, owner = data.held_out.windows(SPEC.n_frames)
+    n_frames = data.spec.n_frames
+    windows, owner = data.held_out.windows(n_frames)
     probabilities = np.stack([classifier.run(window) for window in windows])
     labels = data.held_out.labels
     sums = np.zeros((len(labels), probabilities.shape[1]))

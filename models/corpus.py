@@ -2,7 +2,7 @@
 
 A corpus file is an npz with X uint8 (tracks, bands, columns), y (tracks,), name (tracks,),
 split (tracks,) and genres (classes,), and may have group (tracks,), such as the artist. A byte is a
-level: 0 is -80 dB, 255 is 0 dB.
+level: 0 is -80 dB, and 0 dB is 255, or 63 where none is higher.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ class Tracks:
 
     Parameters
     ----------
-    frames : log-mel levels in dB of all tracks, float32 (frames, bands).
-    lengths : frames of each track, int64 (tracks,).
+    frames : log-mel levels in dB of all tracks, float32 (frames, bands); of other features a
+        window's whole features in each row, float32 (windows, ...).
+    lengths : rows of each track, int64 (tracks,).
     labels : class of each track, int64 (tracks,).
     names : name of each track, str (tracks,).
     groups : what must not be on both sides of a split, such as the artist, str (tracks,).
     genres : class names in label order.
+    embeddings : what a larger network says of each track, float32 (tracks, n), if known.
     """
 
     frames: np.ndarray
@@ -42,23 +44,32 @@ class Tracks:
     names: np.ndarray
     groups: np.ndarray
     genres: tuple[str, ...]
+    embeddings: np.ndarray | None = None
 
     @classmethod
-    def load(cls, path: Path, split: int | None) -> Self:
-        """Read the tracks of one split (`TRAIN` or `VALIDATION`) and of no other; None for all."""
+    def load(cls, path: Path, split: int | None, embeddings: np.ndarray | None = None) -> Self:
+        """Read the tracks of one split (`TRAIN` or `VALIDATION`) and of no other; None for all.
+
+        Parameters
+        ----------
+        embeddings : of all tracks of the file, in its order, (tracks, n).
+        """
         with np.load(path, allow_pickle=False) as file:
             chosen = np.ones(len(file["y"]), bool) if split is None else file["split"] == split
             if not chosen.any():
                 raise ValueError(f"{path} has no track in split {split}")
-            levels = file["X"][chosen].transpose(0, 2, 1)
-            names = file["name"][chosen]
+            levels = file["X"]
+            full_scale = 63 if levels.max(initial=0) <= 63 else 255
+            levels = levels[chosen].transpose(0, 2, 1)
+            names = file["name" if "name" in file else "track_id"][chosen].astype(str)
             return cls(
-                frames=decibels(levels).reshape(-1, levels.shape[2]),
+                frames=decibels(levels, full_scale).reshape(-1, levels.shape[2]),
                 lengths=np.full(len(levels), levels.shape[1]),
                 labels=file["y"][chosen].astype(np.int64),
                 names=names,
                 groups=file["group"][chosen] if "group" in file else names,
                 genres=tuple(str(genre) for genre in file["genres"]),
+                embeddings=None if embeddings is None else embeddings[chosen],
             )
 
     @classmethod
@@ -91,6 +102,7 @@ class Tracks:
             names=self.names[which],
             groups=self.groups[which],
             genres=self.genres,
+            embeddings=None if self.embeddings is None else self.embeddings[which],
         )
 
     def chunks(self, n_frames: int) -> Self:
@@ -104,6 +116,7 @@ class Tracks:
             names=self.names[owner],
             groups=self.groups[owner],
             genres=self.genres,
+            embeddings=None if self.embeddings is None else self.embeddings[owner],
         )
 
     def windows(self, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,9 +126,11 @@ class Tracks:
 
         Returns
         -------
-        windows : float32 (windows, n_frames, bands).
+        windows : float32 (windows, n_frames, bands); of other features (windows, ...) as they are.
         owner : int64 (windows,).
         """
+        if self.frames.ndim > 2:
+            return self.frames, np.repeat(np.arange(len(self)), self.lengths)
         first, owner = self._places(n_frames)
         return features(self.frames[first[:, None] + np.arange(n_frames)]), owner
 
@@ -129,9 +144,9 @@ class Tracks:
         return self.starts[owner] + number * n_frames, owner
 
 
-def decibels(levels: np.ndarray) -> np.ndarray:
+def decibels(levels: np.ndarray, full_scale: int = 255) -> np.ndarray:
     """Corpus bytes to dB, float32 in -80..0."""
-    return levels.astype(np.float32) * np.float32(TOP_DB / 255) - np.float32(TOP_DB)
+    return levels.astype(np.float32) * np.float32(TOP_DB / full_scale) - np.float32(TOP_DB)
 
 
 def features(db: np.ndarray) -> np.ndarray:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,6 +74,14 @@ _WITH_WEIGHTS = frozenset(
     "CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV FULLY_CONNECTED "
     "Conv ConvTranspose Gemm MatMul GRU LSTM RNN".split()
 )
+# Over which sizes an operator adds up products for each value that it gives, by the shapes of its
+# input and of its weights: [out, height, width, in], [1, height, width, channels], [out, in].
+_SUMS: dict[str, Callable[[list[int], list[int]], list[int]]] = {
+    "CONV_2D": lambda _, weights: weights[1:],
+    "DEPTHWISE_CONV_2D": lambda _, weights: weights[1:3],
+    "FULLY_CONNECTED": lambda _, weights: weights[-1:],
+    "BATCH_MATMUL": lambda rows, _: rows[-1:],
+}
 _ONNX_DOMAINS = ("", "ai.onnx")
 _Tensor = tuple[str, tuple[int | str, ...]]
 
@@ -139,6 +148,33 @@ def unknown_to_tflite_runtime(content: bytes) -> list[str]:
         for code in model.operatorCodes
         if code.customCode or code.version > _TFLITE_RUNTIME.get(_operator(code), 0)
     ]
+
+
+def multiply_accumulates(content: bytes) -> int | None:
+    """Multiplications of one run of a TFLite file that are added up; None with loops in it.
+
+    Raises
+    ------
+    ModelError, ConversionError
+        It is no TFLite file, or a damaged one.
+    """
+    graph, _ = split(content)
+    model = parse(graph)
+    if len(model.subgraphs) > 1:  # how often a loop runs is not written in the graph
+        return None
+    names = [_operator(code) for code in model.operatorCodes]
+    (subgraph,) = model.subgraphs
+
+    def shape(tensor: int) -> list[int]:
+        return [int(size) for size in subgraph.tensors[tensor].shape]
+
+    total = 0
+    for op in operators(subgraph):
+        sums = _SUMS.get(names[op.opcodeIndex])
+        if sums:
+            left, right, out = map(shape, (op.inputs[0], op.inputs[1], op.outputs[0]))
+            total += math.prod(out) * math.prod(sums(left, right))
+    return total
 
 
 def _of_tflite(graph: bytes) -> GraphFacts:

@@ -16,7 +16,8 @@ from edge_genre.errors import ModelError
 
 LABELS = "labels.txt"
 INFO = "edge_genre.json"
-NAMES = (LABELS, INFO)
+CARD = "MODEL_CARD.md"
+NAMES = (LABELS, INFO, CARD)
 
 _MAX_TEXT = 1 << 20
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes, whenever it is made
@@ -65,7 +66,9 @@ def join(graph: bytes, texts: Mapping[str, str]) -> bytes:
     stream = io.BytesIO(graph)
     with zipfile.ZipFile(stream, "a") as archive:
         for name, text in texts.items():
-            archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), text)
+            # A card is for people; programs on small devices read the others as they stand.
+            method = zipfile.ZIP_DEFLATED if name == CARD else zipfile.ZIP_STORED
+            archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), text, method, 9)
     return stream.getvalue()
 
 

@@ -1,7 +1,7 @@
 """One file that describes itself: a model with its front end, labels, card and self-test.
 
-The description is two texts in the file's container (see `edge_genre.container`): ``labels.txt``,
-a label a line, and ``edge_genre.json``.
+The description is texts in the file's container (see `edge_genre.container`): ``labels.txt``, a
+label a line; ``edge_genre.json``; and ``MODEL_CARD.md``, for people, where there is a card.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_genre.container import INFO, LABELS, join, kind_of, split
+from edge_genre.container import CARD, INFO, LABELS, join, kind_of, split
 from edge_genre.errors import ModelError, SpecError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.results import SILENCE
@@ -46,6 +46,7 @@ class ModelInfo:
     provenance : the file that it was made from, by what and with which options
     parity : how far its probabilities are from those of that file
     self_test : what it must answer to a known signal
+    card : model card in Markdown
     """
 
     front_end: FrontEndSpec | None
@@ -62,6 +63,7 @@ class ModelInfo:
     provenance: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     self_test: SelfTest | None = None
+    card: str = ""
 
     def __post_init__(self) -> None:
         if self.output not in OUTPUTS:
@@ -88,7 +90,7 @@ class ModelInfo:
             raise ModelError(f"self-test is of {expected} classes, found {len(labels)} labels")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the labels, ready for JSON."""
+        """Return everything but the labels and the card, ready for JSON."""
         return {
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -108,7 +110,7 @@ class ModelInfo:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], labels: Sequence[str]) -> ModelInfo:
+    def from_dict(cls, values: dict[str, Any], labels: Sequence[str], card: str = "") -> ModelInfo:
         """Build from JSON values.
 
         Raises
@@ -136,6 +138,7 @@ class ModelInfo:
             return cls(
                 front_end=spec,
                 labels=tuple(labels),
+                card=card,
                 output=values["output"],
                 self_test=None if test is None else SelfTest.from_dict(test),
                 accuracy=tuple(values.get("accuracy", ())),
@@ -204,22 +207,24 @@ def attach(model: bytes, info: ModelInfo) -> bytes:
     """
     graph, _ = split(model)
     values = info.to_dict()
-    values["sha256"] = digest(graph, info.labels, values)
+    values["sha256"] = digest(graph, info.labels, values, info.card)
     texts = {
         LABELS: "".join(f"{label}\n" for label in info.labels),
         INFO: json.dumps(values, indent=2, ensure_ascii=False) + "\n",
     }
+    if info.card:
+        texts[CARD] = info.card
     return join(graph, texts)
 
 
-def digest(graph: bytes, labels: Sequence[str], values: dict[str, Any]) -> str:
-    """SHA-256 of everything in a model file: the graph, the labels and the description.
+def digest(graph: bytes, labels: Sequence[str], values: dict[str, Any], card: str = "") -> str:
+    """SHA-256 of everything in a model file: the graph, the labels, the description, any card.
 
     The description counts as JSON with sorted keys and no spaces, without its key ``sha256``.
     """
     described = {key: value for key, value in values.items() if key != "sha256"}
     text = json.dumps([list(labels), described], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(graph + text.encode()).hexdigest()
+    return hashlib.sha256(graph + text.encode() + card.encode()).hexdigest()
 
 
 def write(path: str | Path, model: bytes, info: ModelInfo) -> None:
@@ -255,10 +260,10 @@ def _parse(texts: dict[str, str], graph: bytes) -> ModelInfo | None:
         raise ModelError(f"{INFO} is not JSON: {error}") from None
     if not isinstance(values, dict) or LABELS not in texts:
         raise ModelError(f"expected a JSON object in {INFO} and labels in {LABELS}")
-    labels = texts[LABELS].splitlines()
-    if values.get("sha256") != digest(graph, labels, values):
+    labels, card = texts[LABELS].splitlines(), texts.get(CARD, "")
+    if values.get("sha256") != digest(graph, labels, values, card):
         raise ModelError("damaged or edited: its SHA-256 is not the one it was saved with")
-    return ModelInfo.from_dict(values, labels)
+    return ModelInfo.from_dict(values, labels, card)
 
 
 def _is_figure(figure: object) -> bool:

@@ -35,24 +35,36 @@ def calibrate(
     temperature : for the logits of windows
     song_temperature : for the mean of a song's windows after that
     window_error, track_error : expected calibration errors before and after, a pair each
+    cross_fitted_error : of tracks, half of them with the song temperature fitted on the others
     """
     truth = labels[owner]
     temperature = fit_temperature(probabilities, truth)
     windows = tempered(probabilities, temperature)
     before, means = (_means(each, owner, len(labels)) for each in (probabilities, windows))
     many = np.bincount(owner).max() > 1  # a song of one window is as sure as that
-    song_temperature = fit_temperature(means, labels) if many else 1.0
+
+    def fitted(chosen: NDArray[np.bool_]) -> float:
+        return fit_temperature(means[chosen], labels[chosen]) if many else 1.0
+
+    song_temperature = fitted(np.ones(len(labels), bool))
     songs = tempered(means, song_temperature)
-
-    def errors(*given: NDArray[np.float32], of: NDArray[np.int64]) -> list[float]:
-        return [round(calibration_error(each, of), 4) for each in given]
-
+    # Every other track of each genre, so that both halves have all genres.
+    half = np.zeros(len(labels), bool)
+    half[np.argsort(labels, kind="stable")[::2]] = True
+    crossed = means.copy()
+    for part in (half, ~half):
+        crossed[part] = tempered(means[part], fitted(~part))
     return {
         "temperature": temperature,
         "song_temperature": song_temperature,
-        "window_error": errors(probabilities, windows, of=truth),
-        "track_error": errors(before, songs, of=labels),
+        "window_error": [_error(each, truth) for each in (probabilities, windows)],
+        "track_error": [_error(each, labels) for each in (before, songs)],
+        "cross_fitted_error": _error(crossed, labels),
     }
+
+
+def _error(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    return round(calibration_error(probabilities, labels), 4)
 
 
 def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -21,6 +21,7 @@ from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import KEPT
 from edge_genre.errors import GateError
 from edge_genre.model_file import write
+from edge_genre.models.card import write_card
 from edge_genre.models.data import Data
 from edge_genre.models.recipes import Recipe
 
@@ -37,7 +38,7 @@ def export(
     name: str,
     license: str = "",  # noqa: A002
 ) -> list[Path]:
-    """Write the model files of a finished run.
+    """Write the model files of a finished run, and its card.
 
     Parameters
     ----------
@@ -105,6 +106,7 @@ def export(
             )
             paths.append(output / f"{name}.{suffix}")
             write(paths[-1], split(classifier.model.content)[0], info)
+    write_card(run, paths)
     return paths
 
 

@@ -17,7 +17,7 @@ from edge_genre.models.tiny import tiny
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {"songnet": songnet, "tiny": tiny}
 _GENRES = "genre"  # the last layer of every network
-_HEARD = "dense_dropout"  # what it and the head for embeddings read
+_HEARD = "heard"  # what it and the head for embeddings read
 
 
 class KerasLearner:

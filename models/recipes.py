@@ -106,7 +106,7 @@ RECIPES = {
     # quaver does is not to be seen, so that time is halved twice.
     "songnet-30s": Recipe(
         name="songnet-30s",
-        options={"filters": (24, 40, 64, 80), "width": 128, "gru_units": 80, "halvings": 2},
+        options={"filters": (24, 40, 64, 80), "width": 128, "gru_units": 96, "halvings": 2},
         front_end="songnet-fma",
         crop=64,
         batch=48,
@@ -114,7 +114,9 @@ RECIPES = {
         mix=0.2,
         embedding=2.0,
         evaluate_every=200,
-        augmentation=Augmentation(blend=False, overdriven=0.1, reverberant=0.0, mask_frames=8),
+        augmentation=Augmentation(
+            blend=False, band_limited=0.2, overdriven=0.1, reverberant=0.0, mask_frames=8
+        ),
     ),
     "tiny": Recipe(name="tiny", network="tiny"),
     "five-channel": Recipe(

@@ -271,6 +271,9 @@ def train(
         "calibration": calibration,
         "genres": genre_table(probabilities, owner, held_out.labels, held_out.genres),
         "training_tracks": len(tracks),
+        "training_genres": {
+            genre: int((tracks.labels == label).sum()) for label, genre in enumerate(tracks.genres)
+        },
         "parameters": learner.parameters,
         "seed": recipe.seed,
         "steps": recipe.steps,

@@ -9,6 +9,7 @@ import click
 
 from edge_genre.cli.options import describe_options, json_option
 from edge_genre.cli.view import console, facts, print_json
+from edge_genre.errors import ModelError
 
 if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("model", required=False, metavar="[MODEL]")
+@click.option("--card", is_flag=True, help="Print the model card in the file, and nothing else.")
 @json_option
 @describe_options
-def command(model: str | None, as_json: bool, load: Callable[..., Classifier]) -> None:
+def command(model: str | None, card: bool, as_json: bool, load: Callable[..., Classifier]) -> None:
     """Show what a model file holds, load it and run its self-test.
 
     MODEL is a TFLite or ONNX file or a bundled name; the default model where it is left out.
@@ -28,6 +30,11 @@ def command(model: str | None, as_json: bool, load: Callable[..., Classifier]) -
     from edge_genre.model_file import read
 
     file = read(find_model(model))
+    if card:
+        if file.info is None or not file.info.card:
+            raise ModelError(f"{file.path}: holds no model card")
+        click.echo(file.info.card, nl=False)
+        return
     if file.info is not None and file.info.front_end is None:
         # No audio, no self-test, nothing to load: what it says of itself is all there is to show.
         values = {"file": str(file.path), "kind": file.kind, "bytes": file.size}

@@ -130,6 +130,6 @@ def songnet(
     x = TemporalAttention(gru_units // 2, name="attention")(x)
     x = layers.Dropout(dropout, name="attention_dropout")(x)
     x = layers.Dense(gru_units, activation="relu", name="dense")(x)
-    x = layers.Dropout(dropout, name="dense_dropout")(x)
+    x = layers.Dropout(dropout, name="heard")(x)
     outputs = layers.Dense(n_classes, activation="softmax", name="genre")(x)
     return keras.Model(inputs, outputs, name="songnet")

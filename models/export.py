@@ -86,6 +86,7 @@ def export(
                 quantize=quantizations,
                 labels=data.tracks.genres,
                 front_end=data.spec,
+                architecture=recipe.architecture,
                 calibrate=calibration,
                 license=license,
                 description=f"{recipe.description}; "
@@ -114,7 +115,9 @@ def _measured(classifier: Classifier, data: Data) -> tuple[Classifier, tuple[dic
     """Counts of right windows and right tracks of the validation part."""
     n_frames = data.spec.n_frames
     windows, owner = data.held_out.windows(n_frames)
-    probabilities = np.stack([classifier.run(window) for window in windows])
+    if windows.shape[1:] != classifier.spec.shape:  # PyTorch has channels first, TFLite last
+        windows = np.moveaxis(windows, 1, -1)
+    probabilities = np.stack([classifier.run(np.ascontiguousarray(row)) for row in windows])
     labels = data.held_out.labels
     sums = np.zeros((len(labels), probabilities.shape[1]))
     np.add.at(sums, owner, probabilities)

@@ -82,6 +82,11 @@ class Recipe:
         }
 
     @property
+    def architecture(self) -> str | None:
+        """What `edge_genre.convert` has to be told of a network that PyTorch saved."""
+        return "five-channel-cnn" if self.network == "five_channel" else None
+
+    @property
     def description(self) -> str:
         """What is said of the network, and of what it hears."""
         networks = {

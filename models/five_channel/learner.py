@@ -72,7 +72,7 @@ class TorchLearner:
                     slow.mul_(keep).add_(fast[name], alpha=1 - keep)
                 else:
                     slow.copy_(fast[name])
-        return float(loss)
+        return float(loss.detach())
 
     def predict(self, windows: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.audio.file import find_audio, genre_of
+from edge_genre.audio.file import genre_of, require_audio
 from edge_genre.benchmarks.evaluation import Track
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, DataError
@@ -66,13 +66,7 @@ def labelled_files(
     DataError
         The folder cannot be read, or holds no audio.
     """
-    try:
-        files = find_audio(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
-    if not files:
-        raise DataError(f"{folder}: holds no audio")
-    for path in files:
+    for path in require_audio(folder):
         genre = genre_of(path, genres)
         if genre is None:
             left_out(f"{path}: neither its folder nor its name is a genre of the model")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.audio.file import AudioFile, find_audio, genre_of
+from edge_genre.audio.file import AudioFile, genre_of, require_audio
 from edge_genre.audio.resample import Resampler, resampled
 from edge_genre.errors import AudioError, ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
@@ -76,7 +76,9 @@ def load_windows(
     Raises
     ------
     ConversionError
-        There are none: the data are missing, silent, of another shape, or no data.
+        There are none: the data are silent, of another shape, or no data.
+    DataError
+        A folder cannot be read, or holds no audio.
     """
     if data is None:
         return _composed(spec, wanted) if spec else _noise(shape, wanted)
@@ -90,12 +92,7 @@ def load_windows(
 
 
 def _of_folder(folder: Path, spec: FrontEndSpec, labels: Sequence[str], wanted: int) -> Windows:
-    try:
-        files = find_audio(folder)
-    except OSError as error:
-        raise ConversionError(f"{folder}: cannot be read ({error.strerror})") from None
-    if not files:
-        raise ConversionError(f"{folder}: holds no audio")
+    files = require_audio(folder)
     front_end = FrontEnd(spec)
     features, classes, unreadable = [], [], []
     each = -(-wanted // len(files))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.audio.file import find_audio
+from edge_genre.audio.file import require_audio
 from edge_genre.errors import AudioError, DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.artists import artists
@@ -97,12 +97,7 @@ def read_folder(
 def _files(folder: Path, left_out: Callable[[str], None]) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder, expected one with a folder for each genre")
-    try:
-        found = find_audio(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
-    if not found:
-        raise DataError(f"{folder}: holds no audio, expected files in a folder for each genre")
+    found = require_audio(folder)
     files = [path for path in found if path.parent != folder]
     for path in found:
         if path.parent == folder:

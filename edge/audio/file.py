@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.audio.source import mono
-from edge_genre.errors import AudioError
+from edge_genre.errors import AudioError, DataError
 from edge_genre.quiet import quiet_libraries
 
 BLOCK_SECONDS = 1.0
@@ -157,6 +157,23 @@ def find_audio(folder: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def require_audio(folder: Path) -> list[Path]:
+    """What `find_audio` finds in a folder, where it has to find something.
+
+    Raises
+    ------
+    DataError
+        The folder cannot be read, or holds no audio.
+    """
+    try:
+        files = find_audio(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
+    if not files:
+        raise DataError(f"{folder}: holds no audio")
+    return files
 
 
 def genre_of(path: Path, genres: Sequence[str]) -> int | None:

@@ -8,7 +8,11 @@ from keras import layers
 from onnx import TensorProto, helper
 
 from edge_genre.convert.flatbuffer import pack, parse
-from edge_genre.convert.graph_facts import graph_facts, unknown_to_tflite_runtime
+from edge_genre.convert.graph_facts import (
+    graph_facts,
+    multiply_accumulates,
+    unknown_to_tflite_runtime,
+)
 from edge_genre.convert.onnx import keras_to_onnx
 from edge_genre.convert.tflite import keras_to_tflite
 from edge_genre.errors import EdgeGenreError
@@ -50,6 +54,16 @@ def test_the_bodies_of_loops_count():
     written_out = graph_facts(keras_to_tflite(_recurrent(20)))
     assert "WHILE" not in written_out.operators
     assert written_out.operators["TANH"] == 20
+
+
+def test_multiply_accumulates_are_those_of_a_hand_calculation():
+    inputs = keras.Input((10, 12, 3))
+    x = layers.Conv2D(8, 3, padding="same")(inputs)  # 120 places x 8 x 27
+    x = layers.DepthwiseConv2D((5, 1), padding="same")(x)  # 120 x 8 x 5
+    x = layers.Flatten()(x)
+    network = keras.Model(inputs, layers.Dense(7)(x))  # 960 x 7
+    assert multiply_accumulates(keras_to_tflite(network)) == 25_920 + 4_800 + 6_720
+    assert multiply_accumulates(keras_to_tflite(_recurrent(130))) is None
 
 
 def test_an_onnx_file(cnn):

@@ -11,7 +11,7 @@ from edge_genre import Classifier, FrontEnd
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler
 from edge_genre.errors import AudioError
-from edge_genre.results import SILENCE, WindowResult, vote
+from edge_genre.results import SILENCE, WindowResult, tempered, vote
 from tests import models_on_the_fly as small
 from tests.signals import music
 
@@ -204,6 +204,22 @@ def test_a_song_of_silence() -> None:
     song = vote([window(SILENCE), window(SILENCE)])
     assert song.label == SILENCE
     assert song.probabilities is None
+
+
+def test_a_song_is_surer_than_its_windows() -> None:
+    windows = [window("rock", rock=0.6, jazz=0.4), window("rock", rock=0.8, jazz=0.2)]
+    song = vote(windows, "mean", temperature=0.5)
+    # Squares of the means 0.7 and 0.3, made to add up to 1.
+    assert song.probabilities == pytest.approx({"rock": 49 / 58, "jazz": 9 / 58})
+    alone = vote(windows[:1], "mean", temperature=0.5)
+    assert alone.probabilities == pytest.approx({"rock": 0.6, "jazz": 0.4})
+
+
+def test_temperatures_of_certainty_and_of_nothing() -> None:
+    sure = np.array([[1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(tempered(sure, 2.0), sure, atol=1e-5)
+    even = np.full((2, 4), 0.25)
+    np.testing.assert_allclose(tempered(even, 0.3), even)
 
 
 def test_unknown_vote() -> None:

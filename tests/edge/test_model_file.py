@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -42,16 +43,43 @@ def edited(content: bytes, change: dict[str, Any], labels: str | None = None) ->
     return container.join(graph, texts)
 
 
+def _read_content(content: bytes, name: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        read(path)
+
+
 def test_round_trip(tmp_path: Path) -> None:
     info = small.info(
         description="A \N{LATIN SMALL LETTER O WITH DIAERESIS} in it",
         training={"data": "none"},
         accuracy=({"unit": "track", "n": 10, "correct": 7, "data": "none"},),
         self_test=small.self_test(),
+        song_temperature=0.8,
+        card="# A card\n",
     )
     write(tmp_path / "small.onnx", small.onnx_graph(), info)
     assert read(tmp_path / "small.onnx").info == info
     assert [path.name for path in tmp_path.iterdir()] == ["small.onnx"]
+
+
+def test_a_card_is_sealed_with_the_rest(tflite: bytes) -> None:
+    for graph in (tflite, small.onnx_graph()):
+        labels = tuple("abcdefghij")
+        content = attach(graph, small.info(labels=labels, card="right\n" * 50))
+        bare, texts = container.split(content)
+        assert texts[container.CARD] == "right\n" * 50
+        texts[container.CARD] = texts[container.CARD].replace("right", "wrong", 1)
+        path = Path(f"model.{container.kind_of(graph)}")
+        with pytest.raises(ModelError, match="SHA-256"):
+            _read_content(container.join(bare, texts), path)
+
+
+def test_an_impossible_temperature_is_refused() -> None:
+    for wrong in (0, -1.0, float("nan"), "1"):
+        with pytest.raises(ModelError, match="song_temperature"):
+            small.info(song_temperature=wrong)
 
 
 def test_a_model_without_a_front_end(tmp_path: Path) -> None:

@@ -335,10 +335,21 @@ def test_no_folder_and_no_audio_are_refused(tmp_path: Path) -> None:
         read_folder(tmp_path, SPEC)
 
 
-@pytest.mark.parametrize("changes", [{"kind": "mfcc"}, {"log": "natural"}])
-def test_other_features_are_refused(folder: Path, tmp_path: Path, changes: dict[str, str]) -> None:
-    with pytest.raises(DataError, match="expected log_mel with log 'db'"):
-        read_folder(folder, SPEC.replace(**changes), cache=tmp_path)
+def test_levels_of_another_scale_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected log 'db'"):
+        read_folder(folder, SPEC.replace(log="natural"), cache=tmp_path)
+
+
+def test_other_features_are_those_of_every_whole_window(folder: Path, tmp_path: Path) -> None:
+    spec = SPEC.replace(kind="mfcc", n_mfcc=13)
+    for track in read_folder(folder, spec, cache=tmp_path):
+        samples, rate = soundfile.read(track.path, dtype="float32")
+        assert rate == spec.sample_rate
+        starts = range(0, len(samples) - spec.window_samples + 1, spec.window_samples)
+        assert len(track.features) == len(starts) > 0
+        for start, features in zip(starts, track.features, strict=True):
+            want = FrontEnd(spec)(samples[start : start + spec.window_samples])
+            np.testing.assert_allclose(features, want, atol=1e-4)
 
 
 def groups_of(tracks: list[AudioTrack]) -> dict[str, str]:

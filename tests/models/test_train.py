@@ -70,6 +70,14 @@ def test_from_a_folder_of_audio_to_files_that_classify(music, tmp_path):
         assert "held out" in classifier.info.training["split"]
         units = {row["unit"]: row["n"] for row in classifier.info.accuracy}
         assert units == {key: values["validation"][f"{key}s"] for key in ("window", "track")}
+        assert classifier.info.song_temperature == values["calibration"]["song_temperature"]
+        text = classifier.info.card
+        assert text == (tmp_path / "README.md").read_text()
+        assert run("inspect", path, "--card").stdout == text
+        found = values["validation"]
+        assert f"{found['tracks_correct']:,} of {found['tracks']:,}" in text
+        assert "## Classical classifiers on the same parts" in text
+        assert "Of the weights: none given" in text
 
 
 def test_parts_share_no_group(music):

@@ -15,11 +15,15 @@ SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models 
 demo: $(RUNTIME)  ## install the runtime alone and classify the demo clip
 	$(BIN)/edge-genre classify edge/demo/demo.ogg --windows
 
-test: $(DEV)  ## run the tests
-	$(BIN)/python -m pytest -m "not slow"
+# A file's tests stay in one process, which shares what they make.
+TOGETHER := --numprocesses auto --dist loadfile
 
-test-all: $(DEV)  ## run the tests that take minutes, too
-	$(BIN)/python -m pytest
+test: $(DEV)  ## run the tests
+	$(BIN)/python -m pytest -m "not slow and not alone" $(TOGETHER)
+	$(BIN)/python -m pytest -m "not slow and alone"
+
+test-all: test  ## run the tests that take minutes, too
+	$(BIN)/python -m pytest -m slow
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -87,6 +87,7 @@ def export(
                 labels=data.tracks.genres,
                 front_end=data.spec,
                 architecture=recipe.architecture,
+                target=recipe.target if suffix == "tflite" else "litert",
                 calibrate=calibration,
                 license=license,
                 description=f"{recipe.description}; "

@@ -77,9 +77,14 @@ class Recipe:
         A microcontroller takes nothing but int8.
         """
         return {
-            "tflite": ("int8",) if self.network == "tiny" else ("dynamic", "int8"),
+            "tflite": ("int8",) if self.target == "micro" else ("dynamic", "int8"),
             "onnx": ("fp32",),
         }
+
+    @property
+    def target(self) -> str:
+        """The engine that has to run the TFLite file."""
+        return "micro" if self.network == "tiny" else "litert"
 
     @property
     def architecture(self) -> str | None:

@@ -1,7 +1,6 @@
 """What several tests need, and where it comes from."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,15 +20,32 @@ def _shared(variable: str, folder: str) -> Path:
     return path
 
 
+_FIGURE = "figure"
+
+
 @pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a measured figure where a reader of the test's output sees it."""
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Print a measured figure at the end, where a reader of the tests' output sees it."""
 
     def write(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{line}\n")
+        record_property(_FIGURE, line)
 
     return write
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures; tests may have run in other processes."""
+    lines = [
+        f"{found.nodeid}: {value}"
+        for outcome in ("passed", "failed")
+        for found in terminalreporter.getreports(outcome)
+        for name, value in found.user_properties
+        if name == _FIGURE and found.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+from edge_genre import Classifier
 from edge_genre.convert.graph_facts import graph_facts, unknown_to_tflite_runtime
 from edge_genre.convert.parity import compare
 from edge_genre.convert.tflite import keras_to_tflite
+from edge_genre.library import find_model
 
 pytestmark = pytest.mark.slow
 
@@ -162,3 +164,16 @@ def test_tflite_micro(trained: keras.Model, tmp_path: Path) -> None:
         assert compare(expected, found[name]).top1_agreement >= 0.98, name
         assert graph_facts(files[name]).in_8_bits == graph_facts(files[name]).layers
     assert graph_facts(files["integers"]).input[0] == "int8"
+
+
+def test_the_bundled_tiny_model_in_tflite_micro(tmp_path: Path) -> None:
+    """As it is, with what is attached to it: nothing has to be cut off for a microcontroller."""
+    path = find_model("tiny-gtzan")
+    facts = graph_facts(path.read_bytes())
+    assert facts.in_8_bits == facts.layers
+    found = _in(MICRO, ["tflite-micro", "numpy"], tmp_path, {"tiny": path.read_bytes()})
+    classifier = Classifier.load(path)
+    expected = np.stack([classifier.run(window) for window in _loud(1, 200)[0]])
+    # Two sets of kernels: a step of the last layer is 1/256.
+    np.testing.assert_allclose(found["tiny"], expected, atol=0.02)
+    assert compare(expected, found["tiny"]).top1_agreement >= 0.98

@@ -17,6 +17,8 @@ from edge_genre.results import SILENCE
 from tests.requirements import require_system
 from tests.virtual_microphone import VirtualMicrophone, missing
 
+pytestmark = pytest.mark.alone
+
 PROGRAM = str(Path(sys.executable).with_name("edge-genre"))
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from tests.requirements import require_system
 from tests.virtual_microphone import VirtualMicrophone, missing, no_microphone
 
+pytestmark = pytest.mark.alone
+
 SINK_RATE = 44_100
 SECONDS = 2.0
 

@@ -48,12 +48,32 @@ def parse(graph: bytes) -> Any:
 
 
 def pack(model: Any) -> bytes:
-    """Write a `ModelT` as a TFLite graph."""
+    """Write a `ModelT` as a TFLite graph, equal vectors once.
+
+    Each channel has a zero point of 8 bytes, which is 0 for weights: of a small int8 network they
+    are a fifth of the file.
+    """
     import flatbuffers
 
-    builder = flatbuffers.Builder(1 << 16)
+    class Sharing(flatbuffers.Builder):
+        def __init__(self) -> None:
+            super().__init__(1 << 16)
+            self._written: dict[tuple[str, bytes], int] = {}
+
+        def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 - the builder's name
+            key = (x.dtype.str, x.tobytes())
+            if key not in self._written:
+                self._written[key] = super().CreateNumpyVector(x)
+            return self._written[key]
+
+    builder = Sharing()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def compact(graph: bytes) -> bytes:
+    """Write a TFLite graph anew, equal vectors once; see `parse` for what it raises."""
+    return pack(parse(graph))
 
 
 def operators(subgraph: Any) -> list[Any]:

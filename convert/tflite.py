@@ -15,6 +15,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from edge_genre.errors import ConversionError
 
 from . import tflite_quantize
+from .flatbuffer import compact
 from .keras_models import require_convertible
 from .recurrent import MAX_UNROLLED_STEPS, write_out_recurrent
 
@@ -138,8 +139,8 @@ def function_to_tflite(
                 )
         graph = converted(quantize)
         if quantize == "dynamic" and len(windows):
-            return tflite_quantize.dynamic(graph, converted("fp32"), windows)
-        return graph
+            graph = tflite_quantize.dynamic(graph, converted("fp32"), windows)
+        return compact(graph)
     except ConversionError:
         raise
     except Exception as error:  # TensorFlow raises many kinds, without a common base

@@ -32,7 +32,7 @@ class Data:
     tracks : to train on.
     held_out : to choose a step by and to measure on.
     name : of the music, for the card.
-    split : how the parts were made, for the card.
+    split : how the parts were made, and by what is known of artists, for the card.
     spec : of the features.
     """
 
@@ -55,7 +55,7 @@ class Data:
         DataError
             It cannot be read, is of another format, or has no such parts.
         """
-        name, split = _KNOWN.get(path.stem, (path.stem, "the file's own"))
+        name, split = _KNOWN.get(path.stem, (path.stem, "the file's own, artists unknown"))
         learned = None if embeddings is None else _embeddings(embeddings)
         tracks, held_out = (_loaded(path, part, spec, learned) for part in (TRAIN, VALIDATION))
         return cls(tracks, held_out, name, split, spec)
@@ -99,14 +99,11 @@ class Data:
             genres=everything.genres,
         )
         n_groups = len(set(everything.groups))
-        return cls(
-            everything.chosen(~held_out),
-            everything.chosen(held_out),
-            name,
-            f"{n_groups} groups (artists, or copies of one recording), {share:.0%} held out, "
-            f"seed {seed}",
-            spec,
-        )
+        known = f"{n_groups} groups (artists, or copies of one recording)"
+        if n_groups == len(everything):
+            known = f"{n_groups} tracks of unknown artists, who may be on both sides"
+        split = f"{known}, {share:.0%} held out, seed {seed}"
+        return cls(everything.chosen(~held_out), everything.chosen(held_out), name, split, spec)
 
     def digest(self) -> str:
         """SHA-256 of which tracks are in which part, to know them again when a run goes on."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_genre.benchmarks.evaluation import Track, evaluate
 from edge_genre.classifier import Classifier
 from edge_genre.container import split
 from edge_genre.convert.pipeline import convert
@@ -25,7 +26,6 @@ from edge_genre.models.card import write_card
 from edge_genre.models.data import Data
 from edge_genre.models.recipes import Recipe
 
-VERSION = "0.3.0"
 _MOST_WINDOWS = 2000  # to hold a file against its source on, and to find its ranges
 
 
@@ -36,6 +36,7 @@ def export(
     recipe: Recipe,
     *,
     name: str,
+    version: str = "1.0",
     license: str = "",  # noqa: A002
 ) -> list[Path]:
     """Write the model files of a finished run, and its card.
@@ -46,7 +47,7 @@ def export(
     data : what it was trained on.
     output : folder for the files, which are called by name.
     recipe : that it was trained by.
-    name : of the model.
+    name, version : of the model.
     license : of its weights.
 
     Raises
@@ -56,6 +57,7 @@ def export(
     """
     metrics = json.loads((run / "metrics.json").read_text())
     last = metrics["validation_at_last_step"]
+    song_temperature = metrics["calibration"]["song_temperature"]
     (source,) = run.glob("model.*")
     training = {
         "data": f"{data.name}, {metrics['training_tracks']} tracks",
@@ -96,15 +98,17 @@ def export(
             kept = [result.path for result in report.results if result.status == KEPT]
             if not kept:
                 raise GateError(next(report.problems()))
-            measured = [_measured(Classifier.load(path), data) for path in kept if path]
+            measured = [
+                _measured(Classifier.load(path), data, song_temperature) for path in kept if path
+            ]
             classifier, accuracy = max(measured, key=lambda each: _rank(each[1]))
             info = replace(
                 classifier.info,
                 name=name,
-                version=VERSION,
+                version=version,
                 training=training,
                 accuracy=accuracy,
-                song_temperature=metrics["calibration"]["song_temperature"],
+                song_temperature=song_temperature,
             )
             paths.append(output / f"{name}.{suffix}")
             write(paths[-1], split(classifier.model.content)[0], info)
@@ -112,24 +116,50 @@ def export(
     return paths
 
 
-def _measured(classifier: Classifier, data: Data) -> tuple[Classifier, tuple[dict[str, Any], ...]]:
+def _measured(
+    classifier: Classifier, data: Data, song_temperature: float
+) -> tuple[Classifier, tuple[dict[str, Any], ...]]:
     """Counts of right windows and right tracks of the validation part."""
-    n_frames = data.spec.n_frames
-    windows, owner = data.held_out.windows(n_frames)
+    windows, owner = data.held_out.windows(data.spec.n_frames)
     if windows.shape[1:] != classifier.spec.shape:  # PyTorch has channels first, TFLite last
         windows = np.moveaxis(windows, 1, -1)
-    probabilities = np.stack([classifier.run(np.ascontiguousarray(row)) for row in windows])
-    labels = data.held_out.labels
-    sums = np.zeros((len(labels), probabilities.shape[1]))
-    np.add.at(sums, owner, probabilities)
-    rights = {
-        "window": probabilities.argmax(axis=1) == labels[owner],
-        "track": sums.argmax(axis=1) == labels,
-    }
-    text = f"validation tracks of {data.name}, by artists that are not in the training data"
+    rows = np.stack([classifier.run(np.ascontiguousarray(window)) for window in windows])
+    found = evaluate(
+        [
+            Track(str(name), int(label), rows[owner == number], song_temperature)
+            for number, (name, label) in enumerate(
+                zip(data.held_out.names, data.held_out.labels, strict=True)
+            )
+        ],
+        data.held_out.genres,
+    )
+    text = f"validation tracks of {data.name}; split: {data.split}"
     return classifier, tuple(
-        {"data": text, "unit": unit, "n": len(right), "correct": int(right.sum())}
-        for unit, right in rights.items()
+        {
+            "data": text,
+            "unit": unit,
+            "n": n,
+            "correct": correct,
+            "low": round(share.low, 4),
+            "high": round(share.high, 4),
+            "calibration_error": round(error, 4),
+        }
+        for unit, n, correct, share, error in (
+            (
+                "window",
+                found.windows,
+                found.windows_correct,
+                found.window_accuracy,
+                found.window_calibration_error,
+            ),
+            (
+                "track",
+                found.tracks,
+                found.tracks_correct,
+                found.track_accuracy,
+                found.track_calibration_error,
+            ),
+        )
     )
 
 

@@ -81,6 +81,9 @@ if TYPE_CHECKING:
     "genres.",
 )
 @click.option("--baselines", is_flag=True, help="Measure classical classifiers on the same parts.")
+@click.option(
+    "--model-version", default="1.0", show_default=True, help="Of the model, for the files' card."
+)
 @click.option("--license", "license_", default="", help="Of the weights, for the files' card.")
 @json_option
 def command(
@@ -96,6 +99,7 @@ def command(
     initial: Path | None,
     embeddings: Path | None,
     baselines: bool,
+    model_version: str,
     license_: str,
     as_json: bool,
 ) -> None:
@@ -138,7 +142,13 @@ def command(
     if baselines:
         metrics["baselines"] = _baselines(found, console)
     paths = export(
-        output, found, output, recipe, name=name or _name(recipe, found), license=license_
+        output,
+        found,
+        output,
+        recipe,
+        name=name or _name(recipe, found),
+        version=model_version,
+        license=license_,
     )
     if as_json:
         print_json(metrics | {"files": [str(path) for path in paths]})

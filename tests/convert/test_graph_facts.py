@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 from onnx import TensorProto, helper
 
-from edge_genre.convert.flatbuffer import pack, parse
+from edge_genre.convert.flatbuffer import compact, pack, parse, schema
 from edge_genre.convert.graph_facts import (
     graph_facts,
     multiply_accumulates,
@@ -111,3 +111,21 @@ def test_damaged_files_are_refused(cnn):
     for content in (keras_to_tflite(cnn)[:300], onnx.ModelProto().SerializeToString() + b"\x08"):
         with pytest.raises(EdgeGenreError, match=r"damaged|only a part"):
             graph_facts(content)
+
+
+def test_equal_vectors_are_written_once():
+    """As in a small int8 network, whose zero points are all 0."""
+    types = schema()
+    model = parse(keras_to_tflite(keras.Sequential([keras.Input((4,)), layers.Dense(3)])))
+    tensors = model.subgraphs[0].tensors
+    before = len(pack(model))
+    for tensor in tensors:
+        tensor.quantization = types.QuantizationParametersT()
+        tensor.quantization.scale = np.linspace(1, 2, 500, dtype=np.float32)
+        tensor.quantization.zeroPoint = np.zeros(500, np.int64)
+    grown = pack(model)
+    assert 500 * 12 <= len(grown) - before <= 500 * 12 + 100 * len(tensors)
+    for tensor in parse(compact(grown)).subgraphs[0].tensors:
+        np.testing.assert_array_equal(tensor.quantization.scale, np.linspace(1, 2, 500, dtype="f"))
+        assert len(tensor.quantization.zeroPoint) == 500
+        assert not tensor.quantization.zeroPoint.any()

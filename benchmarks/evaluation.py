@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from edge_genre.results import song_probabilities
 
 _RESAMPLES = 2000
-_BINS = 15
+_BINS = 10  # more would hold too few of a few hundred tracks each
+_DRAWS = 200
 _Z = 1.959964  # of a normal distribution's middle 95 %
 
 
@@ -78,6 +79,8 @@ class Evaluation:
         are much alike; F1 is the mean over the genres of the tracks
     track_calibration_error, window_calibration_error : mean distance between confidence and
         accuracy, see `calibration_error`
+    track_calibration_chance : what that of tracks would be on average if confidence were perfect:
+        a few hundred tracks do not tell less from nothing
     genres : one row a genre
     confusion : tracks [shape=(genre, said)]
     confused : pairs of genres and how often one was taken for the other, most frequent first
@@ -93,6 +96,7 @@ class Evaluation:
     macro_f1: Estimate
     track_calibration_error: float
     window_calibration_error: float
+    track_calibration_chance: float
     genres: tuple[GenreScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     confused: tuple[tuple[str, str, int], ...]
@@ -147,6 +151,7 @@ def evaluate(tracks: Sequence[Track], genres: Sequence[str], *, seed: int = 0) -
         macro_f1=_resampled(macro_f1, len(tracks), draw),
         track_calibration_error=calibration_error(means, truth),
         window_calibration_error=calibration_error(windows, np.repeat(truth, sizes)),
+        track_calibration_chance=chance_of_calibration_error(means, seed=seed),
         genres=tuple(_genre_scores(confusion, genres)),
         confusion=tuple(tuple(map(int, row)) for row in confusion),
         confused=tuple(_confused(confusion, genres)),
@@ -202,6 +207,25 @@ def calibration_error(
     """
     rows = reliability(probabilities, truth, bins)
     return sum(count * abs(confidence - share) for confidence, share, count in rows) / len(truth)
+
+
+def chance_of_calibration_error(
+    probabilities: NDArray[np.float32], bins: int = _BINS, *, seed: int = 0
+) -> float:
+    """Mean calibration error if what is said were exactly as sure as it should be.
+
+    Whether each is right is drawn by its confidence. What is measured cannot tell errors below this
+    one from none.
+
+    Parameters
+    ----------
+    probabilities : [shape=(n, classes)]
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    right = np.random.default_rng(seed).random((_DRAWS, len(confidence))) < confidence
+    members = np.eye(bins)[bin_of]
+    return float(np.abs((right - confidence) @ members).sum(axis=1).mean() / len(confidence))
 
 
 def _resampled(

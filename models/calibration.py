@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.benchmarks.evaluation import calibration_error
+from edge_genre.benchmarks.evaluation import calibration_error, chance_of_calibration_error
 from edge_genre.results import tempered
 
 _TEMPERATURES = np.geomspace(0.2, 5.0, 162)  # 2 % apart, and 1.0 among them
@@ -35,6 +35,7 @@ def calibrate(
     temperature : for the logits of windows
     song_temperature : for the mean of a song's windows after that
     window_error, track_error : expected calibration errors before and after, a pair each
+    chance_error : that of tracks if confidence were perfect, on average
     cross_fitted_error : of tracks, half of them with the song temperature fitted on the others
     """
     truth = labels[owner]
@@ -59,6 +60,7 @@ def calibrate(
         "song_temperature": song_temperature,
         "window_error": [_error(each, truth) for each in (probabilities, windows)],
         "track_error": [_error(each, labels) for each in (before, songs)],
+        "chance_error": round(chance_of_calibration_error(songs), 4),
         "cross_fitted_error": _error(crossed, labels),
     }
 

@@ -203,7 +203,8 @@ def _calibration(metrics: dict[str, Any]) -> str:
         f"the validation part. Expected calibration error there: windows {windows[0]:.1%} before "
         f"and {windows[1]:.1%} after, tracks {tracks[0]:.1%} and {tracks[1]:.1%}; of tracks "
         f"{found['cross_fitted_error']:.1%} if each half is measured with what was fitted on the "
-        "other.\n"
+        f"other. Were confidence perfect, it would come out as {found['chance_error']:.1%} with so "
+        "few tracks (ten bins).\n"
     )
 
 

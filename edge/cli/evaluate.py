@@ -273,7 +273,8 @@ def _print(evaluation: Evaluation, under: dict[str, Evaluation]) -> None:
         "tracks": f"{_percent(found.track_accuracy)}, {found.tracks_correct} of {found.tracks}",
         "windows": f"{_percent(found.window_accuracy)}, {found.windows_correct} of {found.windows}",
         "macro F1": f"{_percent(found.macro_f1)}, of tracks",
-        "calibration error": f"{found.track_calibration_error:.1%} of tracks, "
+        "calibration error": f"{found.track_calibration_error:.1%} of tracks "
+        f"({found.track_calibration_chance:.1%} by chance), "
         f"{found.window_calibration_error:.1%} of windows",
         "confused most": ", ".join(f"{a} and {b} ({n})" for a, b, n in found.confused[:3]) or "-",
     }

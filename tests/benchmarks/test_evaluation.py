@@ -6,6 +6,7 @@ import pytest
 from edge_genre.benchmarks.evaluation import (
     Track,
     calibration_error,
+    chance_of_calibration_error,
     evaluate,
     reliability,
     wilson,
@@ -103,3 +104,15 @@ def test_the_same_seed_gives_the_same(four):
 def test_nothing_to_evaluate():
     with pytest.raises(ValueError, match="no tracks"):
         evaluate([], GENRES)
+
+
+def test_calibration_error_by_chance_is_what_draws_give():
+    rng = np.random.default_rng(0)
+    rows = rng.dirichlet(np.full(10, 0.3), 200)
+    drawn = []
+    for _ in range(300):
+        # Right with the probability that is said, else anything else.
+        right = rng.random(200) < rows.max(axis=1)
+        labels = np.where(right, rows.argmax(axis=1), (rows.argmax(axis=1) + 1) % 10)
+        drawn.append(calibration_error(rows, labels))
+    assert chance_of_calibration_error(rows) == pytest.approx(np.mean(drawn), rel=0.05)

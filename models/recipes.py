@@ -125,7 +125,7 @@ RECIPES = {
         embedding=2.0,
         evaluate_every=200,
         augmentation=Augmentation(
-            blend=False, band_limited=0.2, overdriven=0.1, reverberant=0.0, mask_frames=8
+            blend=False, band_limited=0.2, coded=0.0, overdriven=0.1, reverberant=0.0, mask_frames=8
         ),
     ),
     "tiny": Recipe(name="tiny", network="tiny"),

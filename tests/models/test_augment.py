@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from edge_genre.models.augment import (
     Augmentation,
     add_noise_floor,
+    drop_treble,
     equalise,
     limit_band,
     mask,
@@ -144,6 +145,18 @@ def test_a_limited_band_falls_off_at_both_ends_of_some_windows() -> None:
     assert (np.diff(limited[:, 0, 70:], axis=1) <= 0).all()
     assert -60 < limited.min() < -20
     np.testing.assert_array_equal(limited[:, 0], limited[:, 1])
+
+
+def test_a_coder_takes_treble_from_some_frames() -> None:
+    x = np.zeros((400, 9, N_MELS), np.float32)
+    lost = -drop_treble(x, 0.5, np.random.default_rng(0))
+    assert 0.35 < lost.any((1, 2)).mean() < 0.55
+    assert not lost[:, :, : N_MELS - N_MELS // 8].any()
+    assert 55 < lost.max() <= 60
+    for window in lost[lost.any((1, 2))]:
+        frames, bands = window.any(1), window.any(0)
+        assert (np.diff(bands.astype(int)) >= 0).all()  # the highest ones, without a gap
+        assert (window > 0).sum() == frames.sum() * bands.sum()
 
 
 def test_overdrive_adds_products_that_follow_the_music() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,6 +142,8 @@ def command(
     metrics = train(found, output, recipe, console, initial).metrics
     if baselines:
         metrics["baselines"] = _baselines(found, console)
+        # For the card, which is made of what stands there.
+        (output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     paths = export(
         output,
         found,

@@ -38,7 +38,8 @@ def edited(content: bytes, change: dict[str, Any], labels: str | None = None) ->
     if labels is not None:
         texts[container.LABELS] = labels
     values = json.loads(texts[container.INFO]) | change
-    values["sha256"] = digest(graph, texts[container.LABELS].splitlines(), values)
+    labels_now, card = texts[container.LABELS].splitlines(), texts.get(container.CARD, "")
+    values["sha256"] = digest(graph, labels_now, values, card)
     texts[container.INFO] = json.dumps(values)
     return container.join(graph, texts)
 
@@ -190,7 +191,7 @@ def test_other_kinds_of_files_are_named(tmp_path: Path, content: bytes, message:
 
 
 def test_missing_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no such model file; bundled are songnet-gtzan"):
+    with pytest.raises(ModelError, match="no such model file; bundled are songnet-fma"):
         Classifier.load(tmp_path / "none.tflite")
     with pytest.raises(ModelError, match="folder"):
         Classifier.load(tmp_path)

@@ -198,9 +198,10 @@ def _calibration(metrics: dict[str, Any]) -> str:
     windows, tracks = found["window_error"], found["track_error"]
     return (
         "## Confidence\n"
-        f"The logits are divided by {found['temperature']:g}, and the mean over a song's windows "
-        f"is raised to the power of 1 / {found['song_temperature']:g}; both numbers were fitted on "
-        f"the validation part. Expected calibration error there: windows {windows[0]:.1%} before "
+        f"The logits are divided by {found['temperature']:g}, and those of the mean over a "
+        f"song's windows, where it has several, by {found['song_temperature']:g}; both numbers "
+        "were fitted on the validation part. Expected calibration error there: windows "
+        f"{windows[0]:.1%} before "
         f"and {windows[1]:.1%} after, tracks {tracks[0]:.1%} and {tracks[1]:.1%}; of tracks "
         f"{found['cross_fitted_error']:.1%} if each half is measured with what was fitted on the "
         f"other. Were confidence perfect, it would come out as {found['chance_error']:.1%} with so "

@@ -34,6 +34,7 @@ class Data:
     name : of the music, for the card.
     split : how the parts were made, and by what is known of artists, for the card.
     spec : of the features.
+    embeddings : name of the file that the tracks' embeddings are from, if any.
     """
 
     tracks: Tracks
@@ -41,6 +42,7 @@ class Data:
     name: str
     split: str
     spec: FrontEndSpec
+    embeddings: str = ""
 
     @classmethod
     def of_file(cls, path: Path, spec: FrontEndSpec, embeddings: Path | None = None) -> Self:
@@ -58,7 +60,7 @@ class Data:
         name, split = _KNOWN.get(path.stem, (path.stem, "the file's own, artists unknown"))
         learned = None if embeddings is None else _embeddings(embeddings)
         tracks, held_out = (_loaded(path, part, spec, learned) for part in (TRAIN, VALIDATION))
-        return cls(tracks, held_out, name, split, spec)
+        return cls(tracks, held_out, name, split, spec, embeddings.name if embeddings else "")
 
     @classmethod
     def of_folder(

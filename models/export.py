@@ -69,6 +69,8 @@ def export(
         f"{last['tracks_correct']} of {last['tracks']} tracks, not chosen",
         "parameters": metrics["parameters"],
     }
+    if data.embeddings:
+        training["recipe"] += f" --embeddings {data.embeddings}"
     if metrics["initial"]:
         training["recipe"] += f" --initial {metrics['initial']['file']}"
         training["initial_sha256"] = metrics["initial"]["sha256"]

@@ -5,7 +5,7 @@
     edge-genre train gtzan_logmel.npz --initial runs/fma/best.keras -o runs/gtzan
 
 With the embeddings, each window of a track should give the track's mean VGGish embedding, and its
-genre beside it: what a network of 70 million parameters hears, learned by one of 0.14.
+genre beside it: what a network of 72 million parameters hears, learned by one of 0.14.
 """
 
 from __future__ import annotations

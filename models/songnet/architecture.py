@@ -77,6 +77,7 @@ def songnet(
     filters: Sequence[int] = (24, 32, 48, 64),
     width: int = 96,
     gru_units: int = 64,
+    dense: int | None = None,
     halvings: int = 1,
     dropout: float = 0.3,
     unroll: bool = False,
@@ -94,7 +95,8 @@ def songnet(
     n_classes : genres.
     filters : channels of the stem and of each convolutional block.
     width : features per time step after the bands are collapsed.
-    gru_units : units of the GRU, and of the dense layer after the attention.
+    gru_units : units of the GRU.
+    dense : units of the dense layer after the attention; as many as the GRU's where left out.
     halvings : how often time is halved before the GRU. Once makes a step of 0.16 s of the 78 ms
         between the frames of songnet-gtzan: about a quaver, the rest is left to the GRU.
     dropout : rate before the GRU and before each dense layer.
@@ -129,7 +131,7 @@ def songnet(
     x = layers.GRU(gru_units, return_sequences=True, unroll=unroll, name="gru")(x)
     x = TemporalAttention(gru_units // 2, name="attention")(x)
     x = layers.Dropout(dropout, name="attention_dropout")(x)
-    x = layers.Dense(gru_units, activation="relu", name="dense")(x)
+    x = layers.Dense(dense or gru_units, activation="relu", name="dense")(x)
     x = layers.Dropout(dropout, name="heard")(x)
     outputs = layers.Dense(n_classes, activation="softmax", name="genre")(x)
     return keras.Model(inputs, outputs, name="songnet")

@@ -23,6 +23,38 @@ _FULL_SCALE_DB = 80.0
 _ARRAYS = ("X", "y", "genres")
 
 
+def labelled_tracks(
+    classifier: Classifier,
+    data: Path,
+    *,
+    split: str | None = None,
+    hop: float | None = None,
+    left_out: Callable[[str], None],
+) -> Iterator[Track]:
+    """Classify labelled music: a folder of audio, or a features file.
+
+    Parameters
+    ----------
+    split : part of a features file, ``"train"``, ``"validation"`` or ``"all"``; where it is left
+        out, the validation part if there are parts
+    hop, left_out : of a folder; see `tracks_of_folder`
+
+    Raises
+    ------
+    DataError
+        There is no such data, or it cannot be used.
+    """
+    if data.is_dir():
+        return tracks_of_folder(classifier, data, hop=hop, left_out=left_out)
+    if not data.exists():
+        raise DataError(f"{data}: no such file or folder")
+    parts = has_split(data)
+    if split not in (None, "all") and not parts:
+        raise DataError(f"{data}: has no array split: leave --split out")
+    number = SPLITS.get(split or "validation") if parts else None
+    return tracks_of_features(classifier, data, split=number)
+
+
 def tracks_of_folder(
     classifier: Classifier, folder: Path, *, hop: float | None, left_out: Callable[[str], None]
 ) -> Iterator[Track]:

@@ -101,6 +101,7 @@ class GraphFacts:
     layers : convolutions, dense layers and ONNX's recurrent ones; steps that are written out count
         one by one
     in_8_bits : how many of the layers compute in 8 bits
+    parameters : numbers that the file holds as weights and biases, each stored one once
     """
 
     operators: dict[str, int]
@@ -111,6 +112,7 @@ class GraphFacts:
     outside_xnnpack: dict[str, int]
     layers: int
     in_8_bits: int
+    parameters: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON."""
@@ -209,7 +211,21 @@ def _of_tflite(graph: bytes) -> GraphFacts:
         outside_xnnpack={} if custom else _outside_xnnpack(graph, model),
         layers=len(weighted),
         in_8_bits=weighted.count("int8"),
+        parameters=_stored(model, types),
     )
+
+
+def _stored(model: Any, types: dict[int, str]) -> int:
+    """Weights and biases of a TFLite graph; what only gives shapes and axes does not count."""
+    sizes = {}
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            held = model.buffers[tensor.buffer].data is not None
+            # Whole numbers are shapes, but for the biases of 8-bit layers, which have a scale.
+            quantized = tensor.quantization is not None and tensor.quantization.scale is not None
+            if held and (types[tensor.type].startswith("float") or quantized):
+                sizes[tensor.buffer] = math.prod(int(n) for n in tensor.shape)
+    return sum(sizes.values())
 
 
 def _outside_xnnpack(graph: bytes, model: Any) -> dict[str, int]:
@@ -309,6 +325,12 @@ def _of_onnx(graph: bytes) -> GraphFacts:
         outside_xnnpack={},
         layers=len(weighted),
         in_8_bits=sum(dequantized.issuperset(node.input[:2]) for node in weighted),
+        parameters=sum(
+            math.prod(each.dims)
+            for part in onnx_graphs(model.graph)
+            for each in part.initializer
+            if each.data_type != onnx.TensorProto.INT64  # shapes and axes
+        ),
     )
 
 

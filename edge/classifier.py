@@ -35,7 +35,14 @@ class Classifier:
     """
 
     def __init__(
-        self, model: ModelFile, info: ModelInfo, *, threads: int = 1, check: bool = True
+        self,
+        model: ModelFile,
+        info: ModelInfo,
+        *,
+        threads: int = 1,
+        engine: str | None = None,
+        device: str = "cpu",
+        check: bool = True,
     ) -> None:
         if info.front_end is None:
             raise ModelError(
@@ -46,7 +53,14 @@ class Classifier:
         self.info = info
         self.spec = info.front_end
         self.labels = info.labels
-        self.engine = Engine(model, shape=self.spec.shape, output=info.output, threads=threads)
+        self.engine = Engine(
+            model,
+            shape=self.spec.shape,
+            output=info.output,
+            threads=threads,
+            engine=engine,
+            device=device,
+        )
         self._front_end = FrontEnd(self.spec)
         classes = self.engine.n_classes
         if classes is not None and classes != len(self.labels):
@@ -65,6 +79,8 @@ class Classifier:
         labels: Sequence[str] | None = None,
         output: str | None = None,
         threads: int = 1,
+        engine: str | None = None,
+        device: str = "cpu",
         check: bool = True,
     ) -> Classifier:
         """Load a model and let it prove itself.
@@ -75,7 +91,7 @@ class Classifier:
         front_end, labels, output : for a file that says nothing of itself: a spec or the name of a
             preset, the classes in the order of the outputs, and what the outputs are
             (probabilities where it is left out)
-        threads : for the engine
+        threads, engine, device : see `edge_genre.engines.Engine`
         check : run the file's self-test
 
         Raises
@@ -86,7 +102,7 @@ class Classifier:
         SelfTestError
             It loads, but answers otherwise than when it was made.
         EngineError
-            No engine for it is installed.
+            No engine for it is installed, or it cannot use the device.
         """
         file = read(find_model(model))
         info = file.info
@@ -103,7 +119,7 @@ class Classifier:
             raise ModelError(
                 f"{file.path}: describes itself: leave --frontend, --labels and --outputs out"
             )
-        return cls(file, info, threads=threads, check=check)
+        return cls(file, info, threads=threads, engine=engine, device=device, check=check)
 
     def probabilities(self, samples: ArrayLike) -> NDArray[np.float32]:
         """Classify one window.

@@ -10,7 +10,17 @@ from typing import Any
 
 import click
 
-from edge_genre.cli import classify, convert, devices, evaluate, inspect, listen, models, train
+from edge_genre.cli import (
+    benchmark,
+    classify,
+    convert,
+    devices,
+    evaluate,
+    inspect,
+    listen,
+    models,
+    train,
+)
 from edge_genre.errors import EdgeGenreError
 
 
@@ -73,5 +83,5 @@ def main() -> None:
     """
 
 
-for _module in (classify, convert, devices, evaluate, inspect, listen, models, train):
+for _module in (benchmark, classify, convert, devices, evaluate, inspect, listen, models, train):
     main.add_command(_module.command)

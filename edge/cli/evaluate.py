@@ -192,26 +192,13 @@ def _tracks(
     hop: float | None,
     leave_out: Callable[[str], None],
 ) -> Iterator[Track]:
-    from edge_genre.benchmarks.labelled import (
-        SPLITS,
-        has_split,
-        tracks_of_features,
-        tracks_of_folder,
-    )
+    from edge_genre.benchmarks.labelled import labelled_tracks
 
-    if not data.exists():
-        raise DataError(f"{data}: no such file or folder")
-    if data.is_dir():
-        if split is not None:
-            raise click.UsageError("--split is for a features file; DATA is a folder.")
-        return tracks_of_folder(classifier, data, hop=hop, left_out=leave_out)
-    if hop is not None:
+    if split is not None and data.is_dir():
+        raise click.UsageError("--split is for a features file; DATA is a folder.")
+    if hop is not None and data.is_file():
         raise click.UsageError("--hop is for audio; DATA is a features file.")
-    parts = has_split(data)
-    if split not in (None, "all") and not parts:
-        raise DataError(f"{data}: has no array split: leave --split out")
-    number = SPLITS.get(split or "validation") if parts else None
-    return tracks_of_features(classifier, data, split=number)
+    return labelled_tracks(classifier, data, split=split, hop=hop, left_out=leave_out)
 
 
 def _under_conditions(

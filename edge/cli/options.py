@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,8 +89,17 @@ def given(parameter: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options for how to load a model; the command gets ``load(model)``."""
+@dataclass(frozen=True)
+class Description:
+    """What a model file that does not describe itself is said to be."""
+
+    front_end: FrontEndSpec | None
+    labels: tuple[str, ...] | None
+    output: str | None
+
+
+def description_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that describe a model file; the command gets a `Description`."""
 
     @click.option(
         "--frontend",
@@ -107,6 +117,24 @@ def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(["probabilities", "logits", "log_probabilities"]),
         help="What such a model's outputs are.  [default: probabilities]",
     )
+    @functools.wraps(command)
+    def wrapper(
+        frontend: str | None, labels: Path | None, outputs: str | None, **arguments: Any
+    ) -> Any:
+        description = Description(
+            front_end=None if frontend is None else read_spec(frontend),
+            labels=None if labels is None else tuple(_read_labels(labels)),
+            output=outputs,
+        )
+        return command(description=description, **arguments)
+
+    return wrapper
+
+
+def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for how to load a model; the command gets ``load(model)``."""
+
+    @description_options
     @click.option(
         "--threads",
         type=click.IntRange(1, 64),
@@ -115,13 +143,7 @@ def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Threads for inference.",
     )
     @functools.wraps(command)
-    def wrapper(
-        frontend: str | None,
-        labels: Path | None,
-        outputs: str | None,
-        threads: int,
-        **arguments: Any,
-    ) -> Any:
+    def wrapper(description: Description, threads: int, **arguments: Any) -> Any:
         def load(model: str | None) -> Classifier:
             from edge_genre.classifier import Classifier
 
@@ -129,9 +151,9 @@ def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise click.UsageError("MODEL is empty.")
             return Classifier.load(
                 model,
-                front_end=None if frontend is None else read_spec(frontend),
-                labels=None if labels is None else _read_labels(labels),
-                output=outputs,
+                front_end=description.front_end,
+                labels=description.labels,
+                output=description.output,
                 threads=threads,
             )
 

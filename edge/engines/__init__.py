@@ -7,14 +7,20 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.engines.litert import TFLITE_ENGINES, LiteRT
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.model_file import ModelFile
+
+ONNX_ENGINES = ("onnxruntime",)
+ENGINES = TFLITE_ENGINES + ONNX_ENGINES
+DEVICES = ("cpu", "gpu", "cuda", "tensorrt", "coreml")
 
 
 class Runtime(Protocol):
     """One model in one engine: tensors in, tensors out, in the shapes and types of the file."""
 
     name: str
+    device: str
     input_shape: tuple[int | None, ...]  # None: any size
     n_classes: int | None
 
@@ -31,25 +37,38 @@ class Engine:
     shape : shape of one window's features
     output : what the model's outputs are, as in `edge_genre.model_file.ModelInfo`
     threads : for the engine's own operators
+    engine : one of `ENGINES`; None for the best that is installed
+    device : one of `DEVICES`; what is not ``"cpu"`` takes ONNX files, and ``"gpu"`` is the
+        first kind of GPU that ONNX Runtime was built for
 
     Raises
     ------
     ModelError
         The model does not load, or takes features of another shape.
     EngineError
-        No engine for this kind of model is installed.
+        No engine for this kind of model is installed, or not the one asked for, or the engine
+        cannot use the device.
     """
 
     def __init__(
-        self, model: ModelFile, *, shape: tuple[int, ...], output: str, threads: int = 1
+        self,
+        model: ModelFile,
+        *,
+        shape: tuple[int, ...],
+        output: str,
+        threads: int = 1,
+        engine: str | None = None,
+        device: str = "cpu",
     ) -> None:
         if threads < 1:
             raise EngineError(f"threads is {threads}, expected 1 or more")
-        self._runtime = _load(model, threads)
+        self._runtime = _load(model, threads, engine, device)
         self.name = self._runtime.name
+        self.device = self._runtime.device
         self.threads = threads
         self.n_classes = self._runtime.n_classes
         self.input_shape = _input_shape(self._runtime.input_shape, shape, model)
+        self.takes_batches = self._runtime.input_shape[0] is None
         self._to_probabilities = _OUTPUTS[output]
 
     def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -68,20 +87,45 @@ class Engine:
         EngineError
             The engine failed, or its result is not finite.
         """
-        result = self._to_probabilities(self._runtime.infer(features.reshape(self.input_shape)))
+        (row,) = self.run_batch(features[None])
+        return row  # type: ignore[no-any-return]
+
+    def run_batch(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Classify several windows at once, where `takes_batches` says so.
+
+        Parameters
+        ----------
+        windows : float32 [shape=(n, *spec.shape)]
+
+        Returns
+        -------
+        float32 [shape=(n, n_classes)]; raises as `run` does
+        """
+        n = len(windows)
+        shape = self.input_shape if n == 1 else (n, *self.input_shape[1:])
+        outputs = self._runtime.infer(windows.reshape(shape))
+        result = self._to_probabilities(outputs.reshape(n, -1))
         if not np.isfinite(result).all():
             raise EngineError(f"{self.name} returned NaN or infinity: {result.tolist()}")
         return result
 
 
-def _load(model: ModelFile, threads: int) -> Runtime:
-    if model.kind == "tflite":
-        from edge_genre.engines.litert import LiteRT
+def engines_of(kind: str) -> tuple[str, ...]:
+    """Engines that run files of a kind, best first."""
+    return TFLITE_ENGINES if kind == "tflite" else ONNX_ENGINES
 
-        return LiteRT(model.content, threads, str(model.path))
+
+def _load(model: ModelFile, threads: int, engine: str | None, device: str) -> Runtime:
+    path, engines = str(model.path), engines_of(model.kind)
+    if engine is not None and engine not in engines:
+        raise EngineError(f"{path}: is run by {' or '.join(engines)}, not by {engine}")
+    if model.kind == "tflite":
+        if device != "cpu":
+            raise EngineError(f"{path}: TFLite files run on the CPU; for a GPU, take the ONNX file")
+        return LiteRT(model.content, threads, path, engines=(engine,) if engine else engines)
     from edge_genre.engines.onnx_runtime import OnnxRuntime
 
-    return OnnxRuntime(model.content, threads, str(model.path))
+    return OnnxRuntime(model.content, threads, path, device)
 
 
 def fitted(model: tuple[int | None, ...], features: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -119,12 +163,13 @@ def _input_shape(
 
 def _probabilities(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
     # Quantized outputs add up to 1 only roughly.
-    total = float(outputs.sum())
-    return np.asarray(outputs / total if total else outputs, np.float32)
+    total = outputs.sum(axis=-1, keepdims=True)
+    total[total == 0] = 1
+    return np.asarray(outputs / total, np.float32)
 
 
 def _softmax(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _probabilities(np.exp(outputs - outputs.max()))
+    return _probabilities(np.exp(outputs - outputs.max(axis=-1, keepdims=True)))
 
 
 # The softmax of log-probabilities is the probabilities.

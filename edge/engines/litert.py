@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -12,19 +13,24 @@ from numpy.typing import NDArray
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.quiet import quiet_libraries
 
-# Best first: the maintained one, the old one (32-bit Arm), the one that drags TensorFlow in.
-_INTERPRETERS = (
-    ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite.python.interpreter", "tensorflow"),
-)
+# Best first: the maintained one, the old one (32-bit Arm), the one that drags all of TensorFlow in.
+_MODULES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
+}
+TFLITE_ENGINES = tuple(_MODULES)
 
 
 class LiteRT:
-    """One TFLite model with its tensors allocated."""
+    """One TFLite model with its tensors allocated, in the first of the engines that is there."""
 
-    def __init__(self, content: bytes, threads: int, path: str) -> None:
-        interpreter_class, self.name = _interpreter()
+    device = "cpu"
+
+    def __init__(
+        self, content: bytes, threads: int, path: str, engines: Sequence[str] = TFLITE_ENGINES
+    ) -> None:
+        interpreter_class, self.name = _interpreter(engines)
         try:
             with quiet_libraries():  # "Created XNNPACK delegate"
                 self._interpreter = interpreter_class(model_content=content, num_threads=threads)
@@ -52,17 +58,17 @@ class LiteRT:
         return _dequantize(output, self._output).reshape(-1)
 
 
-def _interpreter() -> tuple[Any, str]:
+def _interpreter(engines: Sequence[str]) -> tuple[Any, str]:
     failures = []
-    for module, package in _INTERPRETERS:
+    for package in engines:
         try:
-            found = importlib.import_module(module).Interpreter
+            found = importlib.import_module(_MODULES[package]).Interpreter
         except ImportError as error:
             failures.append(f"{package}: {_line(error)}")
             continue
         return found, f"{package} {_version(package)}"
     raise EngineError(
-        f"no engine for TFLite files: pip install ai-edge-litert ({'; '.join(failures)})"
+        f"no engine for TFLite files: pip install {engines[0]} ({'; '.join(failures)})"
     )
 
 

@@ -6,12 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.errors import EngineError, ModelError
+from edge_genre.quiet import quiet_libraries
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+_GPUS = ("cuda", "coreml")  # what "gpu" stands for; TensorRT builds for minutes, and must be named
 
 
 class OnnxRuntime:
-    """One ONNX model in a session on the CPU."""
+    """One ONNX model in a session on a device."""
 
-    def __init__(self, content: bytes, threads: int, path: str) -> None:
+    def __init__(self, content: bytes, threads: int, path: str, device: str) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -19,17 +28,24 @@ class OnnxRuntime:
                 f"{path}: ONNX files need ONNX Runtime: pip install 'edge-genre[onnx]' ({error})"
             ) from None
         self.name = f"onnxruntime {onnxruntime.__version__}"
+        available = onnxruntime.get_available_providers()
+        self.device = _device(device, available, f"{path}: {self.name}")
+        provider = PROVIDERS[self.device]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only, and those arrive as exceptions too
         try:
-            self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
+            with quiet_libraries():  # a provider that cannot start says so, and others take over
+                self._session = onnxruntime.InferenceSession(content, options, providers=[provider])
         except Exception as error:  # its exceptions have no common base
             message = " ".join(str(error).split())
             raise ModelError(f"{path}: {self.name} cannot load it ({message})") from None
+        if self._session.get_providers()[0] != provider:
+            raise EngineError(
+                f"{path}: {self.name} cannot start its {provider}: are the driver and the "
+                "libraries installed that it was built for?"
+            )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(
@@ -43,9 +59,20 @@ class OnnxRuntime:
         self.n_classes: int | None = classes if isinstance(classes, int) else None
 
     def infer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run one input."""
+        """Run one input, or several at once where the file's first axis has any length."""
         try:
             (output,) = self._session.run(self._outputs, {self._input: features})
         except Exception as error:  # its exceptions have no common base
             raise EngineError(f"{self.name} failed: {' '.join(str(error).split())}") from None
         return np.asarray(output, np.float32).reshape(-1)
+
+
+def _device(wanted: str, available: list[str], who: str) -> str:
+    """The device that is meant, if its provider is there."""
+    meant = _GPUS if wanted == "gpu" else (wanted,)
+    for device in meant:
+        if PROVIDERS[device] in available:
+            return device
+    names = " or ".join(PROVIDERS[device] for device in meant)
+    has = ", ".join(available)
+    raise EngineError(f"{who} has no {names} (it has {has}): for CUDA, pip install onnxruntime-gpu")

@@ -1,0 +1,1 @@
+"""A benchmark's result as a page of HTML and SVG, made of nothing but text."""

@@ -26,6 +26,7 @@ from edge_genre.audio.file import AudioFile, find_audio
 from edge_genre.audio.resample import Resampler
 from edge_genre.benchmarks.measure import machine, medians, one_thread
 from edge_genre.benchmarks.peers import LIBROSA, PEERS
+from edge_genre.benchmarks.published import five_channels as published
 from edge_genre.demo.compose import RATE, compose
 from edge_genre.frontend import FrontEnd, FrontEndSpec, tables
 
@@ -36,25 +37,6 @@ log_mel = LIBROSA.make()
 # Largest errors allowed, and the most that a task may cost.
 LIMITS = {"log-mel": 1e-3, "MFCC": 5e-4, "delta": 1e-4, "delta-delta": 1e-4}
 LIMITS |= {"beat-synchronous MFCC": 5e-4, "chroma": 1e-5}
-
-
-def published(window: NDArray[np.float32]) -> dict[str, Any]:
-    """The five channels as the published pipeline computes them, by librosa's calls."""
-    mfcc = librosa.feature.mfcc(y=window, sr=22_050, n_mfcc=40)
-    delta = librosa.feature.delta(mfcc)
-    second = librosa.feature.delta(mfcc, order=2)
-    bpm, beats = librosa.beat.beat_track(y=window, sr=22_050)
-    synchronous = librosa.util.sync(mfcc, beats, aggregate=np.mean)  # type: ignore[arg-type]
-    chroma = librosa.feature.chroma_stft(y=window, sr=22_050)
-    return {
-        "MFCC": mfcc,
-        "delta": delta,
-        "delta-delta": second,
-        "beat-synchronous MFCC": synchronous,
-        "chroma": chroma,
-        "bpm": float(np.atleast_1d(bpm)[0]),
-        "beats": beats,
-    }
 
 
 def real_windows(clips: Path) -> Iterator[NDArray[np.float32]]:

@@ -116,7 +116,13 @@ RECIPES = {
     # quaver does is not to be seen, so that time is halved twice.
     "songnet-30s": Recipe(
         name="songnet-30s",
-        options={"filters": (24, 40, 64, 80), "width": 128, "gru_units": 96, "halvings": 2},
+        options={
+            "filters": (24, 40, 64, 80),
+            "width": 128,
+            "gru_units": 80,
+            "dense": 128,
+            "halvings": 2,
+        },
         front_end="songnet-fma",
         crop=64,
         batch=48,
@@ -125,7 +131,13 @@ RECIPES = {
         embedding=2.0,
         evaluate_every=200,
         augmentation=Augmentation(
-            blend=False, band_limited=0.2, coded=0.0, overdriven=0.1, reverberant=0.0, mask_frames=8
+            blend=False,
+            band_limited=0.2,
+            coded=0.0,
+            overdriven=0.0,
+            reverberant=0.0,
+            jitter_db=0.0,
+            mask_frames=8,
         ),
     ),
     "tiny": Recipe(name="tiny", network="tiny"),

@@ -185,7 +185,12 @@ class Classifier:
         return deviation
 
     def stream(
-        self, source: Source, *, hop: float | None = None, silence_dbfs: float = SILENCE_DBFS
+        self,
+        source: Source,
+        *,
+        hop: float | None = None,
+        silence_dbfs: float = SILENCE_DBFS,
+        live: bool = False,
     ) -> Iterator[WindowResult]:
         """Classify rolling windows of a source, each as soon as its last sample is there.
 
@@ -195,6 +200,8 @@ class Classifier:
         hop : seconds from one window to the next; one window where it is left out. A multiple of
             the spec's ``hop_length`` (see `round_hop`) costs least
         silence_dbfs : windows below this level are silence
+        live : the source does not wait: where classifying takes longer than a hop, all windows but
+            the newest are left out and counted
 
         Raises
         ------
@@ -202,7 +209,7 @@ class Classifier:
             See `edge_genre.rolling.rolling_windows`.
         """
         samples = round((self.spec.window_seconds if hop is None else hop) * self.spec.sample_rate)
-        for window in rolling_windows(source, self.spec, hop=max(1, samples)):
+        for window in rolling_windows(source, self.spec, hop=max(1, samples), live=live):
             yield self._result(window, silence_dbfs)
 
     def _result(self, window: Window, silence_dbfs: float) -> WindowResult:
@@ -221,6 +228,7 @@ class Classifier:
             front_end_ms=window.front_end_ms,
             inference_ms=(time.perf_counter() - begin) * 1e3,
             dropped_samples=window.dropped_samples,
+            skipped_windows=window.skipped_windows,
             padded_seconds=window.padded_seconds,
         )
 
@@ -286,7 +294,9 @@ class Classifier:
             PortAudio or the device is missing, or the device goes away.
         """
         with Microphone(device) as source:
-            yield from self.stream(source, hop=self.round_hop(hop), silence_dbfs=silence_dbfs)
+            yield from self.stream(
+                source, hop=self.round_hop(hop), silence_dbfs=silence_dbfs, live=True
+            )
 
     def round_hop(self, hop: float) -> float:
         """The nearest number of seconds that is a whole number of frames, one at least.

@@ -33,6 +33,7 @@ class WindowResult:
     front_end_ms, inference_ms : time that it took
     dropped_samples : samples, at the source's rate, lost since the window before was complete; the
         times go on meanwhile
+    skipped_windows : windows before it that were left out because the microphone would not wait
     padded_seconds : zeros appended because the audio was shorter than a window
     """
 
@@ -44,6 +45,7 @@ class WindowResult:
     front_end_ms: float
     inference_ms: float
     dropped_samples: int = 0
+    skipped_windows: int = 0
     padded_seconds: float = 0.0
 
     @property
@@ -64,6 +66,7 @@ class WindowResult:
             "front_end_ms": round(self.front_end_ms, 3),
             "inference_ms": round(self.inference_ms, 3),
             "dropped_samples": self.dropped_samples,
+            "skipped_windows": self.skipped_windows,
             "padded_seconds": round(self.padded_seconds, 3),
         }
 

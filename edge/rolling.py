@@ -16,6 +16,8 @@ from edge_genre.frontend import FrontEnd, FrontEndSpec, check_samples
 from edge_genre.results import level_dbfs
 
 MIN_SECONDS = 0.5  # what is shorter has no genre
+# A gap that is longer parts two pieces of audio; a window of both would be of neither.
+GAP_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,13 @@ class Window:
     level_dbfs: float
     front_end_ms: float
     dropped_samples: int
+    skipped_windows: int
     padded_seconds: float
 
 
-def rolling_windows(source: Source, spec: FrontEndSpec, *, hop: int) -> Iterator[Window]:
+def rolling_windows(
+    source: Source, spec: FrontEndSpec, *, hop: int, live: bool = False
+) -> Iterator[Window]:
     """Cut a source into windows, each as soon as its last sample is there.
 
     Parameters
@@ -39,6 +44,8 @@ def rolling_windows(source: Source, spec: FrontEndSpec, *, hop: int) -> Iterator
     source : audio at any rate
     spec : the features to compute
     hop : samples, at the spec's rate, from one window to the next
+    live : whoever takes the windows hears the source now: where several are complete, all but the
+        newest are left out and counted
 
     Raises
     ------
@@ -49,15 +56,21 @@ def rolling_windows(source: Source, spec: FrontEndSpec, *, hop: int) -> Iterator
     front_end = FrontEnd(spec, hop=hop)
     resampler = Resampler(source.rate, spec.sample_rate)
     meter = _Meter(source)
-    received = 0
+    received = dropped = 0
     for block in source.blocks():
         meter.start()
+        if source.dropped - dropped > GAP_SECONDS * source.rate:
+            front_end.reset()
+            resampler.reset()
+            meter.begin_at(received)
+        dropped = source.dropped
         # Before resampling, which would smear it.
         check_samples(block, offset=received, rate=source.rate)
         received += len(block)
         front_end.accept(resampler.process(block))
         while front_end.ready:
-            yield meter.window(front_end, front_end.window())
+            features, late = front_end.newest_window() if live else (front_end.window(), 0)
+            yield meter.window(front_end, features, late=late)
             meter.start()
         meter.stop()
     if received < min(MIN_SECONDS, spec.window_seconds) * source.rate:
@@ -70,7 +83,8 @@ def rolling_windows(source: Source, spec: FrontEndSpec, *, hop: int) -> Iterator
         meter.start()
     last = front_end.last_window()
     if last is not None:
-        yield meter.window(front_end, *last)
+        features, zeros = last
+        yield meter.window(front_end, features, zeros=zeros)
 
 
 class _Meter:
@@ -78,6 +92,7 @@ class _Meter:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._origin = 0.0  # seconds of audio before the front end's first sample
         self._dropped = 0
         self._spent = self._begin = 0.0
 
@@ -87,21 +102,36 @@ class _Meter:
     def stop(self) -> None:
         self._spent += time.perf_counter() - self._begin
 
-    def window(self, front_end: FrontEnd, features: NDArray[np.float32], zeros: int = 0) -> Window:
-        """Describe the window that the front end gave last; ``zeros`` of it are padding."""
+    def begin_at(self, received: int) -> None:
+        """Say that the front end starts anew after so many of the source's samples."""
+        self._origin = received / self._source.rate
+
+    def window(
+        self,
+        front_end: FrontEnd,
+        features: NDArray[np.float32],
+        *,
+        zeros: int = 0,
+        late: int = 0,
+    ) -> Window:
+        """Describe the window that the front end gave last.
+
+        ``zeros`` of its samples are padding, and ``late`` windows before it were left out.
+        """
         rate = front_end.spec.sample_rate
         samples = front_end.samples[: len(front_end.samples) - zeros]
         level = level_dbfs(samples)
         self.stop()
-        lost = self._source.dropped / self._source.rate
+        # The clock goes on while samples are lost.
+        origin = self._origin + self._source.dropped / self._source.rate
         window = Window(
-            # The clock goes on while samples are lost.
-            start=lost + front_end.start / rate,
-            end=lost + (front_end.start + len(samples)) / rate,
+            start=origin + front_end.start / rate,
+            end=origin + (front_end.start + len(samples)) / rate,
             features=features,
             level_dbfs=level,
             front_end_ms=self._spent * 1e3,
             dropped_samples=self._source.dropped - self._dropped,
+            skipped_windows=late,
             padded_seconds=zeros / rate,
         )
         self._dropped += window.dropped_samples

@@ -68,35 +68,12 @@ class VirtualMicrophone:
             "PULSE_RUNTIME_PATH": str(home),
             "PULSE_SERVER": f"unix:{socket}",
         }
-        sink = f"module-null-sink sink_name=vmic rate={self._rate} channels=1"
+        self._socket = socket
         self._listener: subprocess.Popen[bytes] | None = None
+        self._daemon: subprocess.Popen[bytes] | None = None
         self._log = (home / "log").open("w+")
-        self._daemon = subprocess.Popen(
-            [
-                *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
-                *("--disable-shm=yes", "--realtime=no", "--high-priority=no"),
-                *(
-                    "-L",
-                    f"module-native-protocol-unix socket={socket} auth-anonymous=1",
-                    "-L",
-                    sink,
-                ),
-            ],
-            env=self.env,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
         try:
-            self._wait_for(socket)
-            self._pactl("set-default-source", "vmic.monitor")
-            # A sink that nobody hears works in blocks of 2 s, and a new stream waits for the end of
-            # one. A listener that stays keeps the blocks short; the recording waits for the first.
-            self._listener = subprocess.Popen(
-                ["parec", "--latency-msec=20", "--device=vmic.monitor"],
-                env=self.env,
-                stdout=subprocess.DEVNULL,
-            )
-            self._record(0.1)
+            self.plug_in()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -108,11 +85,42 @@ class VirtualMicrophone:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.pull_out()
+        self._log.close()
+        self._folder.cleanup()
+
+    def plug_in(self) -> None:
+        """Let the device be there."""
+        self._socket.unlink(missing_ok=True)
+        sink = f"module-null-sink sink_name=vmic rate={self._rate} channels=1"
+        native = f"module-native-protocol-unix socket={self._socket} auth-anonymous=1"
+        self._daemon = subprocess.Popen(
+            [
+                *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
+                *("--disable-shm=yes", "--realtime=no", "--high-priority=no"),
+                *("-L", native, "-L", sink),
+            ],
+            env=self.env,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        self._wait_for(self._daemon)
+        self._pactl("set-default-source", "vmic.monitor")
+        # A sink that nobody hears works in blocks of 2 s, and a new stream waits for the end of
+        # one. A listener that stays keeps the blocks short; the recording waits for the first.
+        self._listener = subprocess.Popen(
+            ["parec", "--latency-msec=20", "--device=vmic.monitor"],
+            env=self.env,
+            stdout=subprocess.DEVNULL,
+        )
+        self._record(0.1)
+
+    def pull_out(self) -> None:
+        """Let the device be gone, in the middle of whatever is recorded from it."""
         for process in (self._listener, self._daemon):
             if process is not None:
                 _stop(process)
-        self._log.close()
-        self._folder.cleanup()
+        self._listener = self._daemon = None
 
     def play(self, path: Path) -> subprocess.Popen[bytes]:
         """Start playing a WAV, FLAC or Ogg file into the microphone; wait() for its end.
@@ -121,10 +129,10 @@ class VirtualMicrophone:
         """
         return subprocess.Popen(["paplay", "--device=vmic", str(path)], env=self.env)
 
-    def _wait_for(self, socket: Path) -> None:
+    def _wait_for(self, daemon: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 20
-        while not socket.exists():
-            if self._daemon.poll() is not None or time.monotonic() > deadline:
+        while not self._socket.exists():
+            if daemon.poll() is not None or time.monotonic() > deadline:
                 self._log.seek(0)
                 raise RuntimeError(f"PulseAudio did not start: {self._log.read()}")
             time.sleep(0.05)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -14,6 +17,9 @@ from edge_genre.audio.ring import Ring
 from edge_genre.audio.source import mono
 from edge_genre.errors import DeviceError
 
+_RATES = (48_000, 44_100, 32_000, 22_050, 16_000, 96_000, 11_025, 8_000)
+_ALSA = re.compile(r"(?:plug)?hw:(?:CARD=)?([^,]+)(?:,(?:DEV=)?(\d+))?$")
+_PROC = Path("/proc")
 RING_SECONDS = 10.0
 # A device that gives nothing for so long has gone.
 TIMEOUT_SECONDS = 5.0
@@ -59,6 +65,8 @@ def devices() -> list[Device]:
 def find_device(wanted: str | int | None = None) -> Device:
     """Find an input device by index, by a part of its name, or the default one.
 
+    On Linux a card's own name fits too, as ``arecord -L`` shows it: ``plughw:CARD=Device,DEV=0``.
+
     Raises
     ------
     DeviceError
@@ -70,7 +78,11 @@ def find_device(wanted: str | int | None = None) -> Device:
     if wanted is None or wanted == "":
         return next((device for device in found if device.default), found[0])
     text = str(wanted)
-    if text.isdigit():
+    alsa = _ALSA.match(text)
+    if alsa:
+        card = f"(hw:{_card_number(alsa[1])},{alsa[2] or ''}"
+        fits = [device for device in found if card in device.name]
+    elif text.isdigit():
         fits = [device for device in found if device.index == int(text)]
     else:
         fits = [device for device in found if device.name == text]
@@ -82,8 +94,58 @@ def find_device(wanted: str | int | None = None) -> Device:
     raise DeviceError(f"device {text!r} {what}; there are {names}")
 
 
+def supported_rates(device: Device) -> tuple[int, ...]:
+    """Rates that the device opens at, its native one first; none while another program holds it."""
+    sounddevice = _sounddevice()
+    found = []
+    for rate in dict.fromkeys((device.rate, *_RATES)):
+        try:
+            sounddevice.check_input_settings(
+                device=device.index, channels=min(2, device.channels), samplerate=rate
+            )
+        except sounddevice.PortAudioError:
+            continue
+        found.append(rate)
+    return tuple(found)
+
+
+def rescan() -> None:
+    """Let PortAudio look for devices anew; no stream may be open."""
+    sounddevice = _sounddevice()
+    # PortAudio lists devices once, when it is initialised.
+    sounddevice._terminate()
+    sounddevice._initialize()
+
+
+def _card_number(card: str) -> str:
+    """The number of an ALSA card, which changes from boot to boot, by its name, which does not."""
+    if not card.isdigit():
+        with contextlib.suppress(OSError):
+            return (_PROC / "asound" / card).readlink().name.removeprefix("card")
+    return card
+
+
+def _holders(device: Device) -> str:
+    """Which programs record from an ALSA card now, as far as the kernel says."""
+    number = re.search(r"\(hw:(\d+),(\d+)\)", device.name)
+    if number is None:
+        return ""
+    owners = []
+    for status in _PROC.glob(f"asound/card{number[1]}/pcm{number[2]}c/sub*/status"):
+        with contextlib.suppress(OSError):
+            pid = re.search(r"owner_pid\s*:\s*(\d+)", status.read_text())
+            if pid:
+                name = (_PROC / pid[1] / "comm").read_text().strip()
+                owners.append(f"{name} (process {pid[1]})")
+    return f"; {', '.join(owners)} has it: stop that, or choose its sound server" if owners else ""
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
 class Microphone:
-    """An input device at its native rate. Use it as a context manager.
+    """An input device at a rate that it supports. Use it as a context manager.
 
     PortAudio's thread copies into a bounded ring and does nothing else; what does not fit, and what
     PortAudio itself lost, is counted.
@@ -101,7 +163,7 @@ class Microphone:
     def __init__(self, device: str | int | None = None) -> None:
         sounddevice = _sounddevice()
         self.device = find_device(device)
-        self.rate = self.device.rate
+        self.rate = next(iter(supported_rates(self.device)), self.device.rate)
         self._ring = Ring(round(RING_SECONDS * self.rate))
         self._overflows = 0
         try:
@@ -114,7 +176,9 @@ class Microphone:
             )
             self._stream.start()
         except sounddevice.PortAudioError as error:
-            raise DeviceError(f"{self.device.name}: does not open ({error})") from None
+            raise DeviceError(
+                f"{self.device.name}: does not open ({_line(error)}){_holders(self.device)}"
+            ) from None
 
     @property
     def dropped(self) -> int:
@@ -142,6 +206,10 @@ class Microphone:
                 )
             yield block
 
+    def close(self) -> None:
+        """End the stream; the device is free."""
+        self._stream.close(ignore_errors=True)
+
     def _receive(self, data: NDArray[np.float32], frames: int, time: Any, status: Any) -> None:
         if status.input_overflow:
             self._overflows += 1
@@ -156,7 +224,7 @@ class Microphone:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stream.close(ignore_errors=True)
+        self.close()
 
 
 def _sounddevice() -> ModuleType:

@@ -13,7 +13,7 @@ import click
 from edge_genre.cli.options import Description, description_options, json_option, seconds_option
 from edge_genre.cli.view import console
 from edge_genre.demo import clip
-from edge_genre.engines import DEVICES, ENGINES
+from edge_genre.engine_names import DEVICES, ENGINES
 from edge_genre.errors import DataError, GateError
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ from edge_genre.cli.options import (
 )
 from edge_genre.cli.view import print_json
 from edge_genre.errors import AudioError
-from edge_genre.results import SCHEMA
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -168,6 +167,8 @@ class _Json:
         print_json(song.to_dict(windows=self._windows))
 
     def problem(self, path: str, message: str) -> None:
+        from edge_genre.results import SCHEMA
+
         print_json({"schema": SCHEMA, "path": path, "error": message})
 
     def close(self) -> None:

@@ -14,20 +14,23 @@ from edge_genre.errors import DeviceError
 @click.command("devices")
 @json_option
 def command(as_json: bool) -> None:
-    """List the input devices; * marks the default one."""
-    from edge_genre.audio.microphone import devices
+    """List the input devices; * marks the default one.
+
+    Rates are those that a device opens at; there are none while another program has it.
+    """
+    from edge_genre.audio.microphone import devices, supported_rates
 
     found = devices()
     if not found:
         raise DeviceError("no microphone found: plug one in, and check that the system lists it")
     if as_json:
         for device in found:
-            print_json(dataclasses.asdict(device))
+            print_json(dataclasses.asdict(device) | {"rates": supported_rates(device)})
         return
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", "index", "name", "driver", "channels", "rate")
+    table = Table("", "index", "name", "driver", "channels", "rates in Hz")
     for device in found:
         table.add_row(
             "*" if device.default else "",
@@ -35,6 +38,6 @@ def command(as_json: bool) -> None:
             Text(device.name),
             Text(device.host),
             str(device.channels),
-            f"{device.rate} Hz",
+            ", ".join(map(str, supported_rates(device))) or "none: it is busy",
         )
     console().print(table)

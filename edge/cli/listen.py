@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,14 +21,11 @@ from edge_genre.cli.options import (
     standard_input,
     top_option,
 )
-from edge_genre.cli.view import bars, print_json, summary
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from edge_genre.audio.source import Source
     from edge_genre.classifier import Classifier
-    from edge_genre.results import WindowResult
+    from edge_genre.outputs import Output
 
 
 @click.command("listen")
@@ -52,7 +49,38 @@ if TYPE_CHECKING:
     "--hop", default=1.0, show_default=True, help="From one window to the next; whole frames."
 )
 @seconds_option("--seconds", help="Stop after so much audio.  [default: never]")
+@click.option(
+    "--smooth",
+    type=click.FloatRange(0),
+    default=25.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of windows that decide together what is playing; 0 for each alone.",
+)
+@click.option(
+    "--hold",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For which another genre has to lead before it is what is playing.",
+)
+@click.option(
+    "--vote",
+    type=click.Choice(["mean", "majority"]),
+    default="mean",
+    show_default=True,
+    help="How windows decide: by mean probability, or each for its own genre.",
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Below this probability, what is playing is uncertain, such as 0.4.  [default: never]",
+)
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line a window.")
 @top_option
 @silence_option
 @model_option
@@ -63,7 +91,12 @@ def command(
     path: str | None,
     hop: float,
     seconds: float | None,
+    smooth: float,
+    hold: float,
+    vote: str,
+    min_confidence: float,
     as_json: bool,
+    as_csv: bool,
     top: int,
     silence_dbfs: float,
     model: str | None,
@@ -72,14 +105,25 @@ def command(
 ) -> None:
     """Classify what the microphone hears, in rolling windows.
 
-    The microphone runs at its own rate and is resampled. On a terminal the result is a live view,
-    elsewhere a line a window, with --json the documented schema. Ctrl-C ends it.
+    Windows are smoothed, so that a song has one label. A microphone that goes away is opened again
+    when it is back; what was missed is counted. Where the machine is too slow for the hop, windows
+    are left out, and counted too.
+
+    On a terminal the result is a live view, elsewhere a line a window, with --json the documented
+    schema. Ctrl-C ends it.
     """
+    from edge_genre.listening import events
+    from edge_genre.playing import NowPlaying
+
     if path is not None and device is not None and given("device"):
         raise click.UsageError("--device and --input exclude each other.")
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other.")
     classifier = load(model)
     hop = rounded_hop(classifier, hop) if given("hop") else classifier.round_hop(hop)
-    with _open(device, path, pcm) as (name, source):
+    now_playing = NowPlaying(smooth=smooth, hold=hold, vote=vote, min_confidence=min_confidence)
+    with contextlib.ExitStack() as stack:
+        name, source = stack.enter_context(_open(device, path, pcm))
         click.echo(
             f"{name}, {source.rate} Hz; {classifier.info.name or classifier.model.path.name}, "
             f"windows of {classifier.spec.window_seconds:g} s every {hop:.2f} s",
@@ -89,15 +133,26 @@ def command(
             from edge_genre.audio.source import Metered
 
             source = Metered(source, limit=seconds)
-        results = classifier.stream(source, hop=hop, silence_dbfs=silence_dbfs)
-        if as_json:
-            for result in results:
-                print_json(result.to_dict())
-        elif sys.stdout.isatty():
-            _live(results, top)
-        else:
-            for result in results:
-                click.echo(_line(result, top))
+        results = classifier.stream(source, hop=hop, silence_dbfs=silence_dbfs, live=path is None)
+        outputs = [_printer(top, hop, as_json=as_json, as_csv=as_csv)]
+        for output in outputs:
+            stack.callback(output.close)
+        for _ in events(results, now_playing, outputs):
+            pass
+
+
+def _printer(top: int, hop: float, *, as_json: bool, as_csv: bool) -> Output:
+    from edge_genre.outputs.text import Csv, JsonLines, Words
+
+    if as_json:
+        return JsonLines()
+    if as_csv:
+        return Csv()
+    if sys.stdout.isatty():
+        from edge_genre.cli.listen_view import LiveView
+
+        return LiveView(top, hop)
+    return Words(top)
 
 
 @contextlib.contextmanager
@@ -105,10 +160,10 @@ def _open(
     device: str | None, path: str | None, pcm: dict[str, Any]
 ) -> Iterator[tuple[str, Source]]:
     if path is None:
-        from edge_genre.audio.microphone import Microphone
+        from edge_genre.audio.reopening import ReopeningMicrophone
 
-        with Microphone(device) as microphone:
-            yield microphone.device.name, microphone
+        with ReopeningMicrophone(device, say=_say) as microphone:
+            yield microphone.name, microphone
             if microphone.overflows:
                 click.echo(f"PortAudio lost audio {microphone.overflows} times", err=True)
         return
@@ -123,32 +178,5 @@ def _open(
                 yield path, RealTime(file)
 
 
-def _live(results: Iterable[WindowResult], top: int) -> None:
-    from rich.live import Live
-
-    with Live("listening ...", auto_refresh=False) as live:
-        for result in results:
-            live.update(_view(result, top), refresh=True)
-
-
-def _view(result: WindowResult, top: int) -> RenderableType:
-    from rich.console import Group
-    from rich.text import Text
-
-    headline = Text(f"{result.label}  ", style="bold green")
-    headline.append(_status(result), style="dim")
-    return Group(headline, bars(result.probabilities, top))
-
-
-def _line(result: WindowResult, top: int) -> str:
-    return f"{result.label:<12} {_status(result)}  {summary(result.probabilities, top)}".rstrip()
-
-
-def _status(result: WindowResult) -> str:
-    milliseconds = result.front_end_ms + result.inference_ms
-    status = f"{result.end:7.1f} s  {result.level_dbfs:6.1f} dBFS  {milliseconds:5.1f} ms"
-    if result.padded_seconds:
-        status += f"  padded by {result.padded_seconds:.1f} s"
-    if result.dropped_samples:
-        status += f"  {result.dropped_samples} samples lost"
-    return status
+def _say(line: str) -> None:
+    click.echo(f"edge-genre: {line}", err=True)

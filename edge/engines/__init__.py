@@ -7,13 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.engines.litert import TFLITE_ENGINES, LiteRT
+from edge_genre.engine_names import ONNX_ENGINES, TFLITE_ENGINES
+from edge_genre.engines.litert import LiteRT
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.model_file import ModelFile
-
-ONNX_ENGINES = ("onnxruntime",)
-ENGINES = TFLITE_ENGINES + ONNX_ENGINES
-DEVICES = ("cpu", "gpu", "cuda", "tensorrt", "coreml")
 
 
 class Runtime(Protocol):
@@ -37,9 +34,9 @@ class Engine:
     shape : shape of one window's features
     output : what the model's outputs are, as in `edge_genre.model_file.ModelInfo`
     threads : for the engine's own operators
-    engine : one of `ENGINES`; None for the best that is installed
-    device : one of `DEVICES`; what is not ``"cpu"`` takes ONNX files, and ``"gpu"`` is the
-        first kind of GPU that ONNX Runtime was built for
+    engine, device : one of `ENGINES` and of `DEVICES` in `edge_genre.engine_names`; the best engine
+        that is installed where it is left out. A device other than ``"cpu"`` takes ONNX files, and
+        ``"gpu"`` is the first kind of GPU that ONNX Runtime was built for
 
     Raises
     ------

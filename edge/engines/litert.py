@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.engine_names import TFLITE_ENGINES
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.quiet import quiet_libraries
 
-# Best first: the maintained one, the old one (32-bit Arm), the one that drags all of TensorFlow in.
 _MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow.lite.python.interpreter",
 }
-TFLITE_ENGINES = tuple(_MODULES)
 
 
 class LiteRT:

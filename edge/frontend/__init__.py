@@ -195,6 +195,29 @@ class FrontEnd:
             raise RuntimeError("no window is complete: accept more samples first")
         return self._advance(self._wanted)
 
+    def newest_window(self) -> tuple[NDArray[np.float32], int]:
+        """Features of the newest complete window, for one who is late.
+
+        Returns
+        -------
+        float32 [shape=spec.shape], a new array, and how many complete windows before it are left
+        out, which cost next to nothing
+
+        Raises
+        ------
+        RuntimeError
+            No window is complete: ask `ready` first.
+        """
+        if not self.ready:
+            raise RuntimeError("no window is complete: accept more samples first")
+        late = (len(self._queue) - self._wanted) // self.hop
+        count = self._wanted + late * self.hop
+        # Samples that neither this window nor a later one covers.
+        unheard = max(0, count - len(self._samples))
+        self._queue.skip(unheard)
+        self._head += unheard
+        return self._advance(count - unheard), late
+
     def last_window(self) -> tuple[NDArray[np.float32], int] | None:
         """Features of what is left when a stream ends.
 

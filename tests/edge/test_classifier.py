@@ -249,6 +249,7 @@ def test_schema() -> None:
         "front_end_ms": 1,
         "inference_ms": 1,
         "dropped_samples": 0,
+        "skipped_windows": 0,
         "padded_seconds": 0,
     }
     song = vote([window("rock", rock=0.6, jazz=0.4), window(SILENCE)], path="a.wav", duration=1.2)

@@ -453,8 +453,10 @@ def test_live_view(folder: Path, model: Path) -> None:
     shown = terminal("listen", "--input", folder / "a.wav", "-m", model, "--seconds", 3)
     assert "listening ..." in shown
     assert "━" in shown
-    assert any(re.search(rf"{label} +\d+\.\d s", shown) for label in small.LABELS)
-    assert "dBFS" in shown
+    assert any(f"{label}  for 0:0" in shown for label in small.LABELS)
+    assert re.search(r"level +\|+\.* -\d+ dBFS", shown)
+    assert re.search(r"played \w+ 0:0", shown)
+    assert re.search(r"cost +\d+\.\d ms a window, .*CPU \d+\.\d%", shown)
 
 
 @pytest.mark.parametrize("columns", [60, 120])

@@ -48,6 +48,15 @@ def test_what_is_not_used_is_not_loaded() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_commands_load_nothing_before_they_run() -> None:
+    """A slow card reads NumPy for half a second: help and completion do without."""
+    check = "import sys, edge_genre.cli; print([n for n in ('numpy', 'rich') if n in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Names in a wheel built from a copy of the sources."""

@@ -1,0 +1,93 @@
+"""What `listen` shows on a terminal: what plays, how sure, how loud, and what it costs."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from edge_genre.cli.view import bars
+from edge_genre.listening import Usage
+from edge_genre.outputs import Event
+
+_PLAYS = 6
+_METER = 30
+_FLOOR_DBFS = -60.0
+
+
+class LiveView:
+    """An `edge_genre.outputs.Output` that redraws one place of the terminal.
+
+    Parameters
+    ----------
+    top : genres to show
+    hop : seconds from window to window
+    """
+
+    def __init__(self, top: int, hop: float, console: Console | None = None) -> None:
+        self._top = top
+        self._hop = hop
+        self._usage = Usage()
+        self._plays: deque[tuple[str, float]] = deque(maxlen=_PLAYS)  # label, since
+        self._dropped = self._skipped = 0
+        self._live = Live("listening ...", auto_refresh=False, console=console)
+        self._live.start(refresh=True)
+
+    def write(self, event: Event) -> None:
+        """Show one event."""
+        playing = event.playing
+        if not self._plays or self._plays[-1][0] != playing.label:
+            self._plays.append((playing.label, playing.since))
+        self._dropped += event.result.dropped_samples
+        self._skipped += event.result.skipped_windows
+        self._live.update(self._picture(event), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last picture on the terminal."""
+        self._live.stop()
+
+    def _picture(self, event: Event) -> RenderableType:
+        result, playing = event.result, event.playing
+        headline = Text(playing.label, style="bold green")
+        headline.append(f"  for {_clock(result.end - playing.since)}", style="dim")
+        lines: list[RenderableType] = [headline, bars(playing.probabilities, self._top)]
+        lines += [self._level(result.level_dbfs), self._history(result.end)]
+        lines.append(Text(self._cost(event), style="dim"))
+        return Group(*lines)
+
+    def _level(self, dbfs: float) -> Text:
+        filled = round(_METER * min(1.0, max(0.0, 1 - dbfs / _FLOOR_DBFS)))
+        style = "red" if dbfs > -3 else "cyan"  # nothing is above 0: it is clipped
+        meter = Text("level  ", style="dim")
+        meter.append("|" * filled, style=style)
+        return meter.append(f"{'.' * (_METER - filled)} {dbfs:.0f} dBFS", style="dim")
+
+    def _history(self, now: float) -> Text:
+        """The last labels, each with how long it held."""
+        ends = [*[since for _, since in self._plays][1:], now]
+        text = Text("played ", style="dim")
+        for (label, since), end in zip(self._plays, ends, strict=True):
+            text.append(f"{label} ", style="bold")
+            text.append(f"{_clock(end - since)}  ", style="dim")
+        return text
+
+    def _cost(self, event: Event) -> str:
+        result = event.result
+        milliseconds = result.front_end_ms + result.inference_ms
+        parts = [
+            f"{milliseconds:.1f} ms a window",
+            f"{milliseconds / 1e3 / self._hop:.2%} of real time",
+            f"CPU {self._usage.share():.1%}",
+        ]
+        if self._dropped:
+            parts.append(f"{self._dropped} samples lost")
+        if self._skipped:
+            parts.append(f"{self._skipped} windows skipped")
+        return "cost   " + ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes}:{rest:02}"

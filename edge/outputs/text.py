@@ -1,0 +1,90 @@
+"""Events as lines on the standard output: JSON, CSV, or words."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import click
+
+from edge_genre.outputs import Event
+from edge_genre.results import WindowResult
+
+COLUMNS = (
+    "time",
+    "start",
+    "end",
+    "label",
+    "probability",
+    "playing",
+    "playing_probability",
+    "level_dbfs",
+    "dropped_samples",
+    "skipped_windows",
+)
+
+
+class JsonLines:
+    """The documented schema, an object a line."""
+
+    def write(self, event: Event) -> None:
+        """Print one line, at once."""
+        click.echo(json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False))
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class Csv:
+    """`COLUMNS`, a line a window after one with their names."""
+
+    def __init__(self) -> None:
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self._writer.writerow(COLUMNS)
+
+    def write(self, event: Event) -> None:
+        """Print one line, at once."""
+        values = event.to_dict()
+        playing = values["playing"]
+        values |= {"playing": playing["label"], "playing_probability": playing["probability"]}
+        self._writer.writerow(values[name] for name in COLUMNS)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class Words:
+    """What plays, and what the window was taken for, for people.
+
+    Parameters
+    ----------
+    top : genres to show
+    """
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+
+    def write(self, event: Event) -> None:
+        """Print one line, at once."""
+        playing = event.playing
+        best = sorted((playing.probabilities or {}).items(), key=lambda item: -item[1])[: self._top]
+        genres = "  ".join(f"{label} {value:.0%}" for label, value in best)
+        click.echo(f"{playing.label:<12} {status(event.result)}  {genres}".rstrip())
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+def status(result: WindowResult) -> str:
+    """Position, level, cost and losses of a window in few words."""
+    milliseconds = result.front_end_ms + result.inference_ms
+    text = f"{result.end:7.1f} s  {result.level_dbfs:6.1f} dBFS  {milliseconds:5.1f} ms"
+    if result.padded_seconds:
+        text += f"  padded by {result.padded_seconds:.1f} s"
+    if result.dropped_samples:
+        text += f"  {result.dropped_samples} samples lost"
+    if result.skipped_windows:
+        text += f"  {result.skipped_windows} windows skipped"
+    return text

@@ -10,7 +10,7 @@ EXTRAS ?= dev
 # The sources that an installation copies or links; a change there installs again.
 SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models -type f -not -name '*.pyc')
 
-.PHONY: demo test test-all lint types readme clean
+.PHONY: demo test test-all test-pi instructions lint types readme clean
 
 demo: $(RUNTIME)  ## install the runtime alone and classify the demo clip
 	$(BIN)/edge-genre classify edge/demo/demo.ogg --windows
@@ -19,11 +19,15 @@ demo: $(RUNTIME)  ## install the runtime alone and classify the demo clip
 TOGETHER := --numprocesses auto --dist loadfile
 
 test: $(DEV)  ## run the tests
-	$(BIN)/python -m pytest -m "not slow and not alone" $(TOGETHER)
+	$(BIN)/python -m pytest -m "not slow and not alone and not pi" $(TOGETHER)
 	$(BIN)/python -m pytest -m "not slow and alone"
 
 test-all: test  ## run the tests that take minutes, too
 	$(BIN)/python -m pytest -m slow
+
+test-pi: $(DEV)  ## run what a Raspberry Pi would, under emulation
+	$(BIN)/python -m tests.pi.root
+	$(BIN)/python -m pytest -m pi --numprocesses auto tests/pi
 
 lint: $(DEV)
 	$(BIN)/ruff check .

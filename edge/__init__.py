@@ -8,6 +8,7 @@ print(song.label, song.probability)
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ __all__ = [
     "SongResult",
     "WindowResult",
 ]
+
+# What listens to a room must not report to anybody: ONNX Runtime's wheels do from 1.31 on, unless
+# this stands in the environment before they are imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Each is loaded when it is first used (PEP 562), so that a program that wants the front end alone
 # does not pay for engines, model files and audio.

@@ -44,8 +44,12 @@ class AudioFile:
     dropped = 0
 
     def __init__(self, path: str | Path) -> None:
-        import soundfile
-
+        try:
+            import soundfile
+        except OSError:
+            raise AudioError(
+                "libsndfile is missing: sudo apt install libsndfile1 (Debian, Raspberry Pi OS)"
+            ) from None
         self._error = soundfile.LibsndfileError
         try:
             _require_file(Path(path))

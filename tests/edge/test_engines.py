@@ -138,3 +138,55 @@ def test_attached_texts_do_not_change_the_answer() -> None:
     features = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     with_texts, without = (Engine(m, shape=shape, output="probabilities") for m in (model, bare))
     np.testing.assert_array_equal(with_texts.run(features), without.run(features))
+
+
+def test_several_windows_at_once() -> None:
+    engines = []
+    for name in ("tiny-gtzan.onnx", "tiny-gtzan"):
+        model = read(find_model(name))
+        assert model.info is not None
+        assert model.info.front_end is not None
+        shape = model.info.front_end.shape
+        engines.append(Engine(model, shape=shape, output=model.info.output))
+    onnx, tflite = engines
+    assert (onnx.takes_batches, tflite.takes_batches) == (True, False)
+    windows = np.random.default_rng(0).standard_normal((5, *shape)).astype(np.float32)
+    rows = onnx.run_batch(windows)
+    assert rows.shape == (5, 10)
+    np.testing.assert_allclose(rows, [onnx.run(window) for window in windows], atol=1e-5)
+
+
+def test_engines_and_devices_that_are_not_there() -> None:
+    model = read(find_model("tiny-gtzan.onnx"))
+    shape, output = model.info.front_end.shape, model.info.output  # type: ignore[union-attr]
+    for options, words in (
+        ({"device": "coreml"}, "has no CoreMLExecutionProvider"),
+        ({"engine": "tensorflow"}, "is run by onnxruntime, not by tensorflow"),
+    ):
+        with pytest.raises(EngineError, match=words):
+            Engine(model, shape=shape, output=output, **options)  # type: ignore[arg-type]
+    model = read(find_model("tiny-gtzan"))
+    with pytest.raises(EngineError, match="TFLite files run on the CPU"):
+        Engine(model, shape=shape, output=output, device="gpu")
+    assert Engine(model, shape=shape, output=output, engine="ai-edge-litert").device == "cpu"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """Its telemetry would keep a database in the home folder and a thread that sends it."""
+    program = """
+from pathlib import Path
+from edge_genre import Classifier
+Classifier.load("tiny-gtzan.onnx")
+print(len(list(Path("/proc/self/task").iterdir())))
+print([path.name for path in Path.home().rglob("*")])
+"""
+    environment = {
+        "HOME": str(tmp_path),
+        "OPENBLAS_NUM_THREADS": "1",
+        "PATH": "/usr/bin:/bin",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    assert result.stdout.split("\n")[:2] == ["1", "[]"]

@@ -57,7 +57,7 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(**changes):
-    return {"labels": LABELS, "front_end": SPEC, "timeout": 120} | changes
+    return {"labels": LABELS, "front_end": SPEC, "timeout": 600} | changes
 
 
 def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> None:
@@ -323,7 +323,7 @@ def test_a_full_disk(keras_file, spec_file, tmp_path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     process = _start(keras_file, "-o", tmp_path / "out", "--frontend", spec_file, preexec_fn=limit)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors
     assert "cannot be written" in errors
@@ -337,7 +337,7 @@ def test_the_command(keras_file, spec_file, music_windows, tmp_path) -> None:
         *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", music_windows),
         *("--quantize", "fp32", "--report", tmp_path / "report.json", "--json"),
     )
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     report = json.loads(output)
     assert report == json.loads((tmp_path / "report.json").read_text())

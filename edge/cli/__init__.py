@@ -15,10 +15,13 @@ from edge_genre.cli import (
     classify,
     convert,
     devices,
+    doctor,
     evaluate,
+    history,
     inspect,
     listen,
     models,
+    service,
     train,
 )
 from edge_genre.errors import EdgeGenreError
@@ -83,5 +86,18 @@ def main() -> None:
     """
 
 
-for _module in (benchmark, classify, convert, devices, evaluate, inspect, listen, models, train):
+for _module in (
+    benchmark,
+    classify,
+    convert,
+    devices,
+    doctor,
+    evaluate,
+    history,
+    inspect,
+    listen,
+    models,
+    service,
+    train,
+):
     main.add_command(_module.command)

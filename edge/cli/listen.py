@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from edge_genre.audio.source import Source
     from edge_genre.classifier import Classifier
     from edge_genre.outputs import Output
+    from edge_genre.outputs.mqtt import Broker
 
 
 @click.command("listen")
@@ -81,6 +84,19 @@ if TYPE_CHECKING:
 )
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line a window.")
+@click.option(
+    "--history",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.db",
+    help="Keep what was playing, for edge-genre history.",
+)
+@click.option(
+    "--mqtt",
+    "mqtt_url",
+    metavar="URL",
+    help="Publish what is playing: mqtt://HOST/TOPIC, or mqtts:// for TLS; Home Assistant finds "
+    "it by itself.",
+)
 @top_option
 @silence_option
 @model_option
@@ -97,6 +113,8 @@ def command(
     min_confidence: float,
     as_json: bool,
     as_csv: bool,
+    history: Path | None,
+    mqtt_url: str | None,
     top: int,
     silence_dbfs: float,
     model: str | None,
@@ -110,35 +128,77 @@ def command(
     are left out, and counted too.
 
     On a terminal the result is a live view, elsewhere a line a window, with --json the documented
-    schema. Ctrl-C ends it.
+    schema. Ctrl-C ends it. See edge-genre service for how to let it run for weeks.
     """
     from edge_genre.listening import events
+    from edge_genre.notify import ServiceManager
     from edge_genre.playing import NowPlaying
 
     if path is not None and device is not None and given("device"):
         raise click.UsageError("--device and --input exclude each other.")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    broker = None if mqtt_url is None else _broker(mqtt_url)
     classifier = load(model)
     hop = rounded_hop(classifier, hop) if given("hop") else classifier.round_hop(hop)
     now_playing = NowPlaying(smooth=smooth, hold=hold, vote=vote, min_confidence=min_confidence)
-    with contextlib.ExitStack() as stack:
-        name, source = stack.enter_context(_open(device, path, pcm))
-        click.echo(
-            f"{name}, {source.rate} Hz; {classifier.info.name or classifier.model.path.name}, "
-            f"windows of {classifier.spec.window_seconds:g} s every {hop:.2f} s",
-            err=True,
+    manager = ServiceManager()
+    with _until_terminated(), contextlib.ExitStack() as stack:
+        name, source = stack.enter_context(_open(device, path, pcm, manager.alive))
+        model_name = classifier.info.name or classifier.model.path.name
+        about = (
+            f"{name}, {source.rate} Hz; {model_name}, "
+            f"windows of {classifier.spec.window_seconds:g} s every {hop:.2f} s"
         )
+        click.echo(about, err=True)
+        outputs = [_printer(top, hop, as_json=as_json, as_csv=as_csv)]
+        if history is not None:
+            from edge_genre.outputs.history import History
+
+            outputs.append(History(history, model=model_name, say=_say))
+        if broker is not None:
+            from edge_genre.outputs.mqtt import Mqtt
+
+            every = max(60.0, hop)  # seconds
+            outputs.append(
+                Mqtt(broker, labels=classifier.labels, model=model_name, every=every, say=_say)
+            )
+        for output in outputs:
+            stack.callback(output.close)
+        stack.callback(manager.stopping)
         if seconds is not None:
             from edge_genre.audio.source import Metered
 
             source = Metered(source, limit=seconds)
         results = classifier.stream(source, hop=hop, silence_dbfs=silence_dbfs, live=path is None)
-        outputs = [_printer(top, hop, as_json=as_json, as_csv=as_csv)]
-        for output in outputs:
-            stack.callback(output.close)
-        for _ in events(results, now_playing, outputs):
-            pass
+        manager.ready(about)
+        for event in events(results, now_playing, outputs):
+            manager.alive()
+            manager.status(f"{event.playing.label}; {about}")
+
+
+def _broker(url: str) -> Broker:
+    from edge_genre.outputs.mqtt import Broker
+
+    try:
+        return Broker.from_url(url)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--mqtt") from None
+
+
+@contextlib.contextmanager
+def _until_terminated() -> Iterator[None]:
+    """Let SIGTERM end the program as its own end would: all is closed, and the exit code is 0."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough to close everything
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _printer(top: int, hop: float, *, as_json: bool, as_csv: bool) -> Output:
@@ -157,12 +217,12 @@ def _printer(top: int, hop: float, *, as_json: bool, as_csv: bool) -> Output:
 
 @contextlib.contextmanager
 def _open(
-    device: str | None, path: str | None, pcm: dict[str, Any]
+    device: str | None, path: str | None, pcm: dict[str, Any], alive: Callable[[], None]
 ) -> Iterator[tuple[str, Source]]:
     if path is None:
         from edge_genre.audio.reopening import ReopeningMicrophone
 
-        with ReopeningMicrophone(device, say=_say) as microphone:
+        with ReopeningMicrophone(device, say=_say, alive=alive) as microphone:
             yield microphone.name, microphone
             if microphone.overflows:
                 click.echo(f"PortAudio lost audio {microphone.overflows} times", err=True)

@@ -29,6 +29,10 @@ test-pi: $(DEV)  ## run what a Raspberry Pi would, under emulation
 	$(BIN)/python -m tests.pi.root
 	$(BIN)/python -m pytest -m pi --numprocesses auto tests/pi
 
+instructions: $(DEV)  ## count the instructions of a window; fail where they have grown
+	$(BIN)/python -m edge_genre.benchmarks.instructions \
+		--compare benchmarks/reference/instructions.json
+
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

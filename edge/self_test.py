@@ -123,16 +123,20 @@ def signal(seed: int, *, n_samples: int, rate: int) -> NDArray[np.float32]:
     -------
     float32 [shape=(n_samples,)], within -0.4 .. 0.4
     """
+    t = np.arange(n_samples, dtype=np.uint32) / rate
+    note = sum(np.sin(2 * np.pi * 110 * 4**k * t) / 2**k for k in range(3))
+    result = 0.2 * _beat(t) * note + 0.05 * _beat(t + 0.25) * noise(seed, n_samples)
+    return np.asarray(result, np.float32)
+
+
+def noise(seed: int, n_samples: int) -> NDArray[np.float64]:
+    """Make the hiss of the formula above, within -1 .. 1 [shape=(n_samples,)]."""
     n = np.arange(n_samples, dtype=np.uint32)
     h = n * np.uint32(0x9E3779B1) + np.uint32(seed)
     h = (h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B)
     h = (h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35)
     h ^= h >> np.uint32(16)
-    noise = h / 2.0**31 - 1.0
-    t = n / rate
-    note = sum(np.sin(2 * np.pi * 110 * 4**k * t) / 2**k for k in range(3))
-    result = 0.2 * _beat(t) * note + 0.05 * _beat(t + 0.25) * noise
-    return np.asarray(result, np.float32)
+    return h / 2.0**31 - 1.0
 
 
 def _beat(t: NDArray[np.float64]) -> NDArray[np.float64]:

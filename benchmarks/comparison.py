@@ -30,7 +30,7 @@ from edge_genre.benchmarks.inputs import (
     songnet_source,
 )
 from edge_genre.benchmarks.machine import condition, doubts, this_machine
-from edge_genre.benchmarks.turns import Entry, Process, contenders, medians, take_turns
+from edge_genre.benchmarks.turns import Contending, Entry, contenders, medians, take_turns
 from edge_genre.errors import DataError, EngineError
 from edge_genre.library import DEFAULT, find_model
 from edge_genre.model_file import read
@@ -188,7 +188,7 @@ class _Run:
         return rows
 
     def _files(
-        self, processes: Mapping[str, Process], paths: Sequence[Path]
+        self, processes: Mapping[str, Contending], paths: Sequence[Path]
     ) -> dict[str, dict[str, Any]]:
         rounds = max(1, self._plan.rounds // len(paths))
         each = [take_turns(processes, rounds, "file", path=str(path)) for path in paths]

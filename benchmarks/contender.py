@@ -1,16 +1,13 @@
 """One classifier in a process of its own, which measures it when it is told to.
 
-The process (``python -m edge_genre.benchmarks.contender``) reads requests, a line of JSON each, and
-answers each with a line: `Contender` has what can be asked. It loads nothing but what the
-classifier needs, so that its memory is the classifier's, and waits while others have their turn.
+`Contender` has what can be asked (see `edge_genre.benchmarks.process`). The process loads nothing
+but what the classifier needs, so that its memory is the classifier's, and waits while others have
+their turn.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.benchmarks.memory import peak_mb, resident_mb
+from edge_genre.benchmarks.process import serve
 from edge_genre.benchmarks.streaming import Loop
-from edge_genre.errors import EdgeGenreError
 
 Samples = NDArray[np.float32]
 
@@ -223,27 +220,10 @@ def _measured(task: Callable[[], object], count: int) -> dict[str, float]:
     return {"cpu": cpu * 1e3 / count, "wall": float(np.median(walls)) * 1e3}
 
 
-def main() -> None:
-    # Answers go where nothing else that this process loads will write.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    contender: Contender | None = None
-    for line in sys.stdin:
-        name, arguments = json.loads(line)
-        try:
-            if contender is None:
-                contender = Contender(**arguments)
-                answer: Any = contender.facts()
-            else:
-                answer = getattr(contender, name)(**arguments)
-        except EdgeGenreError as error:
-            answers.write(json.dumps({"error": str(error)}) + "\n")
-        except Exception as error:  # of any other library
-            answers.write(json.dumps({"error": f"{type(error).__name__}: {error}"}) + "\n")
-        else:
-            answers.write(json.dumps({"answer": answer}) + "\n")
-        answers.flush()
+def _load(**arguments: Any) -> tuple[Contender, dict[str, Any]]:
+    contender = Contender(**arguments)
+    return contender, contender.facts()
 
 
 if __name__ == "__main__":
-    main()
+    serve(_load)

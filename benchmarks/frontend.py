@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,8 @@ from numpy.typing import NDArray
 
 from edge_genre.audio.file import AudioFile, find_audio
 from edge_genre.audio.resample import Resampler
-from edge_genre.benchmarks.measure import machine, medians, one_thread
+from edge_genre.benchmarks.machine import this_machine
+from edge_genre.benchmarks.measure import medians, one_thread
 from edge_genre.benchmarks.peers import LIBROSA, PEERS
 from edge_genre.benchmarks.published import five_channels as published
 from edge_genre.demo.compose import RATE, compose
@@ -263,9 +265,9 @@ def table(report: dict[str, Any]) -> str:
 def main(clips: Path | None, rounds: int, json_path: Path | None, markdown: Path | None) -> None:
     """Measure the front end and print the table."""
     one_thread("edge_genre.benchmarks.frontend")
-    report = {
-        "machine": machine("numpy", *(peer.module for peer in (LIBROSA, *PEERS)))
-        | {"start": "one thread, medians"},
+    report: dict[str, Any] = {
+        "machine": this_machine(*(peer.module for peer in (LIBROSA, *PEERS))).to_dict(),
+        "date": datetime.now(UTC).date().isoformat(),
         "seconds": costs(rounds),
         "errors": {"synthetic": errors(synthetic_windows())}
         | ({"real": errors(real_windows(clips))} if clips else {}),
@@ -278,10 +280,10 @@ def main(clips: Path | None, rounds: int, json_path: Path | None, markdown: Path
         json_path.write_text(json.dumps(report, indent=2) + "\n")
     if markdown:
         about = report["machine"]
-        packages = ", ".join(f"{k} {v}" for k, v in about["packages"].items() if v)
+        packages = ", ".join(f"{name} {found}" for name, found in about["packages"].items())
         markdown.write_text(
             f"{about['cpu']}, {about['system']}, Python {about['python']}, {packages}, "
-            f"{about['date']}; one thread, medians.\n\n{text}\n"
+            f"{report['date']}; one thread, medians.\n\n{text}\n"
         )
 
 

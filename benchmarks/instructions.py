@@ -30,6 +30,7 @@ import click
 import numpy as np
 
 from edge_genre.audio.file import AudioFile
+from edge_genre.benchmarks.process import ONE_THREAD
 from edge_genre.benchmarks.streaming import Loop
 from edge_genre.classifier import Classifier
 from edge_genre.demo import clip
@@ -46,7 +47,7 @@ _PROCESS = "import sys; from edge_genre.benchmarks import instructions as i; i.r
 # Nothing may differ between two processes but their windows: not the order of sets, not who
 # compiles a module, and no other thread may run, of BLAS or of ONNX Runtime's telemetry.
 _SAME = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1"}
-_SAME |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_SAME |= ONE_THREAD
 
 
 def run(model: str, windows: str, front_end_alone: str) -> None:

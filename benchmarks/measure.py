@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+from edge_genre.benchmarks.process import ONE_THREAD
 
 
 def one_thread(module: str) -> None:
@@ -22,9 +17,9 @@ def one_thread(module: str) -> None:
 
     NumPy reads the number when it is imported, which it has been by now.
     """
-    if any(os.environ.get(name) != value for name, value in _ONE_THREAD.items()):
+    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
         command = [sys.executable, "-m", module, *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **_ONE_THREAD})
+        os.execve(sys.executable, command, {**os.environ, **ONE_THREAD})
 
 
 def medians(
@@ -44,32 +39,3 @@ def medians(
                 task()
                 times[name].append(time.perf_counter() - begin)
     return {name: float(np.median(values)) for name, values in times.items()}
-
-
-def machine(*packages: str) -> dict[str, Any]:
-    """What the figures were measured on, and when."""
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in packages},
-    }
-
-
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

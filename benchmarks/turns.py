@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +11,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from edge_genre.errors import EngineError
+from edge_genre.benchmarks.process import ONE_THREAD, Process
+from edge_genre.errors import EdgeGenreError, EngineError
 
 # One thread each; a GPU would not be the same machine for all.
 ENVIRONMENT = {
-    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    **ONE_THREAD,
     "CUDA_VISIBLE_DEVICES": "",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-_PATIENCE = 10.0  # seconds to end by itself
 
 Answers = dict[str, Any]
 
@@ -39,8 +35,8 @@ class Entry:
     engine: str | None = None
 
 
-class Process:
-    """A contender's process, seen from the one that asks.
+class Contending(Process):
+    """A contender's process.
 
     Parameters
     ----------
@@ -50,87 +46,54 @@ class Process:
     Raises
     ------
     EngineError
-        It cannot load it; the message is its own.
+        It cannot load it.
     """
 
     def __init__(self, entry: Entry, music: Path) -> None:
-        self.entry = entry
-        self._log: IO[str] = TemporaryFile("w+")  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "edge_genre.benchmarks.contender"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env={**os.environ, **ENVIRONMENT},
+        self._stderr: IO[str] = TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        super().__init__(
+            "edge_genre.benchmarks.contender",
+            name=entry.name,
+            environment=ENVIRONMENT,
+            log=self._stderr,
         )
-        arguments = {
-            "kind": entry.kind,
-            "path": str(entry.path),
-            "hop": entry.hop,
-            "music": str(music),
-            "engine": entry.engine,
-        }
         try:
-            self.facts: Answers = self.ask("load", **arguments)
-        except EngineError:
+            self.facts: Answers = self.ask(
+                "load",
+                kind=entry.kind,
+                path=str(entry.path),
+                hop=entry.hop,
+                music=str(music),
+                engine=entry.engine,
+            )
+        except EdgeGenreError:
             self.close()
             raise
 
-    def ask(self, request: str, **arguments: Any) -> Any:
-        """Send a request, and return the answer.
-
-        Raises
-        ------
-        EngineError
-            It failed, or the process died.
-        """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+    def ask(self, request: str, *arguments: Any, **keywords: Any) -> Any:
+        """As `Process.ask`; every error names the contender."""
         try:
-            self._process.stdin.write(json.dumps([request, arguments]) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            code = self._process.wait()
-            self._log.seek(0)
-            said = (self._log.read().strip() or "nothing").splitlines()[-1]
-            raise EngineError(f"{self.entry.name}: ended with code {code}, saying: {said}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise EngineError(f"{self.entry.name}: {' '.join(answer['error'].split())}")
-        return answer["answer"]
+            return super().ask(request, *arguments, **keywords)
+        except EngineError:
+            raise
+        except EdgeGenreError as error:
+            raise EngineError(f"{self._name}: {error}") from None
 
     def close(self) -> None:
         """End the process."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-        self._log.close()
+        super().close()
+        self._stderr.close()
 
 
 @contextlib.contextmanager
-def contenders(entries: Sequence[Entry], music: Path) -> Iterator[dict[str, Process]]:
+def contenders(entries: Sequence[Entry], music: Path) -> Iterator[dict[str, Contending]]:
     """Start a process for each entry, and end them all."""
     with contextlib.ExitStack() as stack:
-        processes = {}
-        for entry in entries:
-            processes[entry.name] = process = Process(entry, music)
-            stack.callback(process.close)
-        yield processes
+        yield {entry.name: stack.enter_context(Contending(entry, music)) for entry in entries}
 
 
 def take_turns(
-    processes: Mapping[str, Process], rounds: int, request: str, **arguments: Any
+    processes: Mapping[str, Contending], rounds: int, request: str, **arguments: Any
 ) -> dict[str, Answers]:
     """Ask all the same, one after the other, round after round; return medians of the figures."""
     answers: dict[str, list[Answers]] = {name: [] for name in processes}

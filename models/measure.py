@@ -21,7 +21,8 @@ from typing import Any
 import click
 import numpy as np
 
-from edge_genre.benchmarks.measure import machine, medians
+from edge_genre.benchmarks.machine import this_machine
+from edge_genre.benchmarks.measure import medians
 from edge_genre.benchmarks.robustness import CONDITIONS, tracks_under_conditions
 from edge_genre.classifier import Classifier
 from edge_genre.container import split
@@ -44,7 +45,7 @@ the genre have in common."""
 
 def cost(files: tuple[Path, ...]) -> dict[str, Any]:
     """Median times of one window on one thread, by the kind of file, and multiply-accumulates."""
-    found: dict[str, Any] = {"machine": machine()["cpu"]}
+    found: dict[str, Any] = {"machine": this_machine().cpu}
     for path in files:
         classifier = Classifier.load(path)
         front_end = FrontEnd(classifier.spec)

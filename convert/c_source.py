@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_genre.errors import ConversionError
 
 _WIDTH = 96
 _TYPES = {
@@ -80,6 +83,25 @@ def header(name: str, about: str, lines: Sequence[str]) -> str:
         "#endif",
     ]
     return "\n".join(text) + "\n"
+
+
+def write_sources(folder: Path, sources: Mapping[str, str]) -> list[Path]:
+    """Write source files into a folder, which is made if missing, and return their paths.
+
+    Raises
+    ------
+    ConversionError
+        They cannot be written.
+    """
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in sources.items():
+            written.append(folder / name)
+            written[-1].write_text(text, encoding="ascii")
+    except OSError as error:
+        raise ConversionError(f"{folder}: cannot be written ({error.strerror})") from None
+    return written
 
 
 def _wrapped(words: Iterable[str]) -> list[str]:

@@ -47,6 +47,12 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="FOLDER",
     help="Compare a port's results there with the golden vectors; exit code 3 if it is refused.",
 )
+@click.option(
+    "--c-tables",
+    type=_FOLDER,
+    metavar="FOLDER",
+    help="Write the front end's numbers as C headers, for firmware_notes/c.",
+)
 @json_option
 @description_options
 def command(
@@ -55,6 +61,7 @@ def command(
     formats: tuple[str, ...],
     audio: Path | None,
     results: Path | None,
+    c_tables: Path | None,
     as_json: bool,
     description: Description,
 ) -> None:
@@ -68,8 +75,8 @@ def command(
     float32), and probabilities likewise, or all of them into one FOLDER/results.json. --check
     then accepts or refuses it, with a table of the differences.
     """
-    if golden is None and results is None:
-        raise click.UsageError("Say what to export: --golden, or --check.")
+    if golden is None and results is None and c_tables is None:
+        raise click.UsageError("Say what to export: --golden, --c-tables or --check.")
     if model == "":
         raise click.UsageError("MODEL is empty.")
     from edge_genre.classifier import Classifier
@@ -80,6 +87,11 @@ def command(
         labels=description.labels,
         output=description.output,
     )
+    if c_tables is not None:
+        from edge_genre.convert.c_source import write_sources
+        from edge_genre.convert.c_tables import c_tables as tables
+
+        _written(write_sources(c_tables, tables(classifier.spec)), as_json)
     if golden is not None or results is not None:
         _golden(classifier, audio, golden, formats, results, as_json)
 

@@ -82,6 +82,7 @@ class Condition:
     governor : of the first core's clock
     celsius : of the processor
     throttled : what the Raspberry Pi's firmware complains of now
+    was_throttled : what it has complained of at any time since it was started
     slowed : how often the processor has been slowed for its heat since it was started
     load : cores that all others keep busy, looked at for a moment
     """
@@ -90,6 +91,7 @@ class Condition:
     governor: str | None
     celsius: float | None
     throttled: tuple[str, ...]
+    was_throttled: tuple[str, ...]
     slowed: int | None
     load: float | None
 
@@ -126,11 +128,13 @@ def this_machine(*packages: str, root: Path = Path("/")) -> Machine:
 def condition(root: Path = Path("/")) -> Condition:
     """Look at the computer; takes a third of a second."""
     cpu = root / "sys/devices/system/cpu/cpu0"
+    complaints = _complaints(root)
     return Condition(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         governor=_text(cpu / "cpufreq/scaling_governor").strip() or None,
         celsius=_celsius(root),
-        throttled=_throttled(root),
+        throttled=_named(complaints),
+        was_throttled=_named(complaints >> 16),
         slowed=_number(_text(cpu / "thermal_throttle/package_throttle_count")),
         load=_load(root),
     )
@@ -216,15 +220,18 @@ def _celsius(root: Path) -> float | None:
     return None
 
 
-def _throttled(root: Path) -> tuple[str, ...]:
-    """Ask the Raspberry Pi's firmware, by the kernel's file or by its own tool."""
+def _complaints(root: Path) -> int:
+    """Bits of the Raspberry Pi's firmware, by the kernel's file or by its own tool."""
     text = _text(root / _FIRMWARE).strip()
     if not text:
         text = _first_line("vcgencmd", "get_throttled").rpartition("=")[2]
     try:
-        bits = int(text, 16)
+        return int(text, 16)
     except ValueError:
-        return ()
+        return 0
+
+
+def _named(bits: int) -> tuple[str, ...]:
     return tuple(name for bit, name in _THROTTLED.items() if bits >> bit & 1)
 
 

@@ -285,9 +285,12 @@ def machine(this: Machine, now: Condition) -> Findings:
         yield Finding("clock", WARNING, "the governor powersave keeps it slow", advice)
     elif now.governor:
         yield Finding("clock", OK, f"governor {now.governor}")
-    if now.throttled:
+    if now.was_throttled or now.throttled:
         advice = "under-voltage: take the board's own power supply; otherwise cool it"
-        yield Finding("power", WARNING, f"the firmware reports {', '.join(now.throttled)}", advice)
+        found = f"the firmware reports {', '.join(now.throttled)}"
+        if not now.throttled:
+            found = f"the firmware has reported {', '.join(now.was_throttled)} since the start"
+        yield Finding("power", WARNING, found, advice)
     if now.celsius is not None:
         hot = now.celsius >= _HOT
         advice = "it slows down: give it air, a heat sink or a fan" if hot else ""

@@ -15,7 +15,7 @@ _PI = {
     "proc/self/stat": _STAT.format(18_280_448),
     "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n',
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand\n",
-    "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
+    "sys/devices/platform/soc/soc:firmware/get_throttled": "70005\n",
     "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
     "sys/class/thermal/thermal_zone0/temp": "48312\n",
 }
@@ -30,7 +30,8 @@ def _root(folder: Path, files: dict[str, str]) -> Path:
 
 
 def _quiet(**values: object) -> Condition:
-    usual = {"time": "", "governor": "performance", "celsius": 40.0, "throttled": ()}
+    usual = {"time": "", "governor": "performance", "celsius": 40.0}
+    usual |= {"throttled": (), "was_throttled": ()}
     return Condition(**{**usual, "slowed": 0, "load": 0.0, **values})  # type: ignore[arg-type]
 
 
@@ -45,8 +46,8 @@ def test_a_raspberry_pi(tmp_path: Path) -> None:
     assert not machine.virtual
     assert now.governor == "ondemand"
     assert now.celsius == 48.312
-    # Bits 0 and 2; 16 and 18 are of the past.
-    assert now.throttled == ("under-voltage", "throttled")
+    assert now.throttled == ("under-voltage", "throttled")  # bits 0 and 2
+    assert now.was_throttled == ("under-voltage", "frequency capped", "throttled")  # 16 to 18
     (doubt,) = doubts(machine, _quiet(throttled=now.throttled), _quiet())
     assert doubt == "the firmware reports under-voltage, throttled: check power and cooling"
 

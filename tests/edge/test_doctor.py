@@ -324,6 +324,7 @@ WELL = Condition(
     governor="ondemand",
     celsius=48.2,
     throttled=(),
+    was_throttled=(),
     slowed=None,
     load=0.1,
 )
@@ -346,7 +347,8 @@ def test_a_machine_that_is_well() -> None:
     ("change", "check", "said", "advice"),
     [
         ({"governor": "powersave"}, "clock", "powersave keeps it slow", "scaling_governor"),
-        ({"throttled": ("under-voltage",)}, "power", "under-voltage", "power supply"),
+        ({"throttled": ("under-voltage",)}, "power", "reports under-voltage", "power supply"),
+        ({"was_throttled": ("throttled",)}, "power", "has reported throttled since", "cool it"),
         ({"celsius": 82.0}, "heat", "82 °C", "heat sink"),
         ({"load": 3.9}, "load", "others keep 3.9 of 4 cores busy", "top"),
     ],

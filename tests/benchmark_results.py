@@ -106,8 +106,8 @@ def result(*runs: dict[str, Any], **changes: Any) -> dict[str, Any]:
         emulated="",
         accelerator="",
     )
-    before = Condition("2026-11-21T17:00:00+00:00", "performance", 48.2, (), None, 0.02)
-    after = Condition("2026-11-21T17:01:10+00:00", "performance", 55.9, (), None, 0.03)
+    before = Condition("2026-11-21T17:00:00+00:00", "performance", 48.2, (), (), None, 0.02)
+    after = Condition("2026-11-21T17:01:10+00:00", "performance", 55.9, (), (), None, 0.03)
     found = {
         "schema": 1,
         "command": "edge-genre benchmark songnet-gtzan --report report.html",

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import edge_genre
 from edge_genre import doctor
 from edge_genre.benchmarks.machine import Condition, Machine
-from edge_genre.cli.doctor import command
+from edge_genre.cli import main
 from edge_genre.doctor import BROKEN, OK, WARNING, Finding, Patient, closed_cards, machine
 from edge_genre.library import bundled_models
 from edge_genre.outputs import Event
@@ -496,7 +496,7 @@ def findings(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
 
 
 def test_prints_lines_and_fails(findings: list[Finding]) -> None:
-    result = CliRunner().invoke(command, [])
+    result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     rows = [line.rstrip() for line in result.stdout.splitlines()]
     assert rows == [
@@ -510,7 +510,7 @@ def test_prints_lines_and_fails(findings: list[Finding]) -> None:
 
 
 def test_prints_json(findings: list[Finding]) -> None:
-    result = CliRunner().invoke(command, ["--json"])
+    result = CliRunner().invoke(main, ["doctor", "--json"])
     assert result.exit_code == 1
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert lines == [found.to_dict() for found in findings]
@@ -518,7 +518,7 @@ def test_prints_json(findings: list[Finding]) -> None:
 
 def test_warnings_are_no_failure(findings: list[Finding]) -> None:
     del findings[2]
-    result = CliRunner().invoke(command, [])
+    result = CliRunner().invoke(main, ["doctor"])
     assert (result.exit_code, result.stderr) == (0, "0 broken, 1 warning\n")
 
 
@@ -527,5 +527,5 @@ def test_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine", lambda patient, progress: seen.append(patient) or [])
     monkeypatch.setenv("EDGE_GENRE_DEVICE", "USB")
     arguments = ["--history", "plays.db", "--no-recording"]
-    assert CliRunner().invoke(command, arguments).exit_code == 0
+    assert CliRunner().invoke(main, ["doctor", *arguments]).exit_code == 0
     assert seen == [Patient(device="USB", history="plays.db", recording=False)]

@@ -47,12 +47,6 @@ def number(value: np.floating[Any]) -> str:
     return text + ("f" if re.search(r"[.e]", text) else ".0f")
 
 
-def identifier(text: str) -> str:
-    """A C identifier that resembles a text."""
-    found = re.sub(r"\W", "_", text, flags=re.ASCII).strip("_").lower() or "model"
-    return found if not found[0].isdigit() else f"m_{found}"
-
-
 def string(text: str) -> str:
     """A C string literal, of UTF-8."""
     plain = "".join(
@@ -70,7 +64,7 @@ def comment(text: str) -> str:
 
 def header(name: str, about: str, lines: Sequence[str]) -> str:
     """A header file with an include guard; ``about`` is a sentence on what it is."""
-    guard = "EDGE_GENRE_" + re.sub(r"\W", "_", name).upper()
+    guard = re.sub(r"\W", "_", name).upper()
     text = [
         comment(f"{about} Made by edge-genre export."),
         f"#ifndef {guard}",

@@ -53,6 +53,19 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     metavar="FOLDER",
     help="Write the front end's numbers as C headers, for firmware_notes/c.",
 )
+@click.option(
+    "--c-array",
+    type=_FOLDER,
+    metavar="FOLDER",
+    help="Write the model as C sources for TFLite Micro, with labels, quantization, the size of "
+    "its arena, the front end's numbers, and an example.",
+)
+@click.option(
+    "--arena",
+    type=click.IntRange(1),
+    metavar="BYTES",
+    help="With --c-array: memory that the device has for TFLite Micro; an error if too small.",
+)
 @json_option
 @description_options
 def command(
@@ -62,6 +75,8 @@ def command(
     audio: Path | None,
     results: Path | None,
     c_tables: Path | None,
+    c_array: Path | None,
+    arena: int | None,
     as_json: bool,
     description: Description,
 ) -> None:
@@ -75,8 +90,10 @@ def command(
     float32), and probabilities likewise, or all of them into one FOLDER/results.json. --check
     then accepts or refuses it, with a table of the differences.
     """
-    if golden is None and results is None and c_tables is None:
-        raise click.UsageError("Say what to export: --golden, --c-tables or --check.")
+    if golden is results is c_tables is c_array is None:
+        raise click.UsageError("Say what to export: --golden, --check, --c-tables or --c-array.")
+    if arena is not None and c_array is None:
+        raise click.UsageError("--arena goes with --c-array.")
     if model == "":
         raise click.UsageError("MODEL is empty.")
     from edge_genre.classifier import Classifier
@@ -92,6 +109,11 @@ def command(
         from edge_genre.convert.c_tables import c_tables as tables
 
         _written(write_sources(c_tables, tables(classifier.spec)), as_json)
+    if c_array is not None:
+        from edge_genre.convert.c_model import c_model
+        from edge_genre.convert.c_source import write_sources
+
+        _written(write_sources(c_array, c_model(classifier, arena=arena)), as_json)
     if golden is not None or results is not None:
         _golden(classifier, audio, golden, formats, results, as_json)
 

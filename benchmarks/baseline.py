@@ -21,6 +21,22 @@ _FIGURES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 }
 
 
+def read_json(path: Path) -> Any:
+    """Read a file of JSON.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or is none.
+    """
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise DataError(f"{path}: is not JSON ({error})") from None
+
+
 def read_result(path: Path) -> dict[str, Any]:
     """Read what ``edge-genre benchmark --json`` printed.
 
@@ -29,12 +45,7 @@ def read_result(path: Path) -> dict[str, Any]:
     DataError
         It cannot be read, or is something else.
     """
-    try:
-        result = json.loads(path.read_text())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error})") from None
+    result = read_json(path)
     if not isinstance(result, dict) or result.get("schema") != SCHEMA or not result.get("runs"):
         raise DataError(f"{path}: is no result of edge-genre benchmark --json of schema {SCHEMA}")
     return result

@@ -30,6 +30,7 @@ import click
 import numpy as np
 
 from edge_genre.audio.file import AudioFile
+from edge_genre.benchmarks.baseline import read_json
 from edge_genre.benchmarks.process import ONE_THREAD
 from edge_genre.benchmarks.streaming import Loop
 from edge_genre.classifier import Classifier
@@ -148,12 +149,7 @@ def read_counts(path: Path) -> dict[str, Any]:
     DataError
         It cannot be read, or is something else.
     """
-    try:
-        values = json.loads(path.read_text())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON ({error})") from None
+    values = read_json(path)
     if not isinstance(values, dict) or values.get("schema") != SCHEMA or "libraries" not in values:
         raise DataError(f"{path}: holds no counts of instructions of schema {SCHEMA}")
     return values

@@ -42,6 +42,10 @@ def parse(graph: bytes) -> Any:
         model = types.ModelT.InitFromObj(types.Model.GetRootAsModel(graph, 0))
         if not model.subgraphs or not len(model.subgraphs[0].outputs):
             raise ValueError("it holds no graph")
+        for buffer in model.buffers:
+            if buffer.offset > 1:  # behind the flatbuffer, as in files beyond 2 GB
+                buffer.data = np.frombuffer(graph, np.uint8, buffer.size, buffer.offset)
+                buffer.offset = buffer.size = 0
     except Exception as error:  # flatbuffers checks nothing: anything may come of a damaged file
         raise ConversionError(f"the TFLite graph is damaged: {one_line(error)}") from error
     return model

@@ -20,6 +20,9 @@ from edge_genre.convert.gate import LIMITS, Verdict, judge
 from edge_genre.convert.isolation import Children, Outcome
 from edge_genre.convert.report import FORCED, KEPT, REFUSED, ConversionReport, FormatResult
 from edge_genre.convert.self_test import with_self_test
+from edge_genre.convert.tflite_metadata import check_metadata, with_metadata
+from edge_genre.convert.waveform import require_graph, waveform_spec
+from edge_genre.convert.waveform.gate import judge_front_end
 from edge_genre.convert.windows import UNKNOWN, Windows, load_windows
 from edge_genre.errors import ConversionError, EdgeGenreError, ModelError
 from edge_genre.frontend import FrontEndSpec
@@ -32,6 +35,7 @@ TARGETS = ("litert", "tflite-runtime", "micro")
 TIMEOUT = 900.0
 _ENOUGH = 500  # windows to compare on; fewer are said
 _AT_ONCE = 2  # converters; each takes a core and a gigabyte
+_SAMPLES = 2**27  # of audio, to compare waveform files on: half a gigabyte
 
 Progress = Callable[[str, str], None]
 
@@ -53,6 +57,7 @@ class Request:
     calibrate: Path | None
     target: str
     integer_io: bool
+    waveform: bool
     name: str
     license: str
     description: str
@@ -83,6 +88,15 @@ class Request:
                     "TFLite Micro runs TFLite files in fp32 and int8, not "
                     f"{' and '.join(refused) or 'ONNX'}"
                 )
+        if self.waveform and self.target == "micro":
+            raise ConversionError(
+                "a front end in the graph is too large for TFLite Micro: leave --waveform out, and "
+                "compute the features in C"
+            )
+        if self.waveform and self.integer_io:
+            raise ConversionError(
+                "a waveform file takes and gives float32: leave --integer-io or --waveform out"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The options that shape the files."""
@@ -108,6 +122,7 @@ def convert(
     calibrate: str | Path | None = None,
     target: str = "litert",
     integer_io: bool = False,
+    waveform: bool = False,
     name: str | None = None,
     license: str = "",  # noqa: A002 - the card's own word for it
     description: str = "",
@@ -140,6 +155,8 @@ def convert(
     calibrate : a folder of audio or a file of features, see `load_windows`; needed for int8
     target : ``"litert"``, ``"tflite-runtime"`` (2.14 runs it) or ``"micro"`` (TFLite Micro does)
     integer_io : int8 files take and give 8-bit numbers
+    waveform : put the front end into the graph, so that files take samples; see
+        `edge_genre.convert.waveform`. TFLite files have TFLite's metadata, too
     name, license, description : for the model's card
     force : keep files beyond the limits, marked as such
     timeout : seconds for each step
@@ -166,6 +183,7 @@ def convert(
         calibrate=None if calibrate is None else Path(calibrate),
         target=target,
         integer_io=integer_io,
+        waveform=waveform,
         name=name or path.stem,
         license=license,
         description=description,
@@ -198,6 +216,8 @@ class _Conversion:
         self._request, self._folder = request, folder
         self._children, self._progress = children, progress
         self._info = _described(request)
+        if request.waveform:
+            require_graph(self._info.front_end)
         self._keeping = threading.Lock()
         self._opening: dict[str, Any] = {
             "path": str(request.source.absolute()),
@@ -214,6 +234,8 @@ class _Conversion:
         self._features = self._save("windows", windows.features)
         self._labels, self._origin = windows.labels, windows.origin
         self._compare(windows)
+        if request.waveform:
+            self._samples, self._samples_origin = self._load_samples()
         pairs = [
             (suffix, quantization)
             for suffix in request.to
@@ -262,6 +284,19 @@ class _Conversion:
         return load_windows(
             self._request.calibrate, spec=spec, shape=shape, labels=self._info.labels
         )
+
+    def _load_samples(self) -> tuple[str, str]:
+        """Windows of audio for waveform files, and where they are from."""
+        assert self._info.front_end is not None
+        spec, data = waveform_spec(self._info.front_end), self._request.calibrate
+        windows = load_windows(
+            data if data is not None and data.is_dir() else None,  # a file holds features
+            spec=spec,
+            shape=spec.shape,
+            labels=self._info.labels,
+            wanted=min(_ENOUGH, max(1, _SAMPLES // spec.window_samples)),
+        )
+        return self._save("samples", windows.features), windows.origin
 
     def _compare(self, windows: Windows) -> None:
         """Run the source on the windows: what all formats are compared with."""
@@ -331,6 +366,14 @@ class _Conversion:
                 self._progress(name, REFUSED)
                 return result
         status = FORCED if verdict.reasons else KEPT
+        if self._request.waveform:
+            self._progress(name, "front end")
+            result, graph = self._with_front_end(result, verdict, graph)
+            if result.status == REFUSED and self._request.force:
+                status = FORCED
+            elif result.status != KEPT:
+                self._progress(name, result.status)
+                return result
         try:
             path = self._keep(result, verdict, graph.read_bytes())
         except EdgeGenreError as error:  # such as a full disk
@@ -338,6 +381,42 @@ class _Conversion:
             return replace(result, status="failed", message=str(error))
         self._progress(name, status)
         return replace(result, status=status, path=path)
+
+    def _with_front_end(
+        self, result: FormatResult, verdict: Verdict, graph: Path
+    ) -> tuple[FormatResult, Path]:
+        """Put the front end into a graph, and hold it against the split form."""
+        assert self._info.front_end is not None
+        joined = graph.with_name(f"waveform-{graph.name}")
+        outputs = self._folder / f"{joined.name}.npz"
+        done = self._children.run(
+            "waveform",
+            graph=str(graph),
+            suffix=result.suffix,
+            front_end=self._info.front_end.to_dict(),
+            output=self._output_of(result.suffix),
+            samples=self._samples,
+            joined=str(joined),
+            outputs=str(outputs),
+        )
+        result = replace(result, seconds=result.seconds + done.seconds)
+        if done.status != "done":
+            message = f"the front end cannot be put into the graph: {done.message}"
+            return replace(result, status=done.status, message=message, log=done.log), joined
+        with np.load(outputs) as rows:
+            parity, reasons = judge_front_end(result.quantization, rows["split"], rows["joined"])
+        facts = done.values.pop("facts")
+        # These are about the classifier: the front end is always in float.
+        facts |= {key: result.facts[key] for key in ("layers", "in_8_bits", "parameters")}
+        result = replace(
+            result,
+            status=REFUSED if reasons else KEPT,
+            message="; ".join((*verdict.reasons, *reasons)),
+            size=joined.stat().st_size,
+            facts=facts,
+            waveform={"data": self._samples_origin, **parity.to_dict(), **done.values},
+        )
+        return result, joined
 
     def _make(self, suffix: str, quantization: str, graph: Path) -> Outcome:
         calibration = self._calibration if _is_calibrated(suffix, quantization) else None
@@ -400,10 +479,17 @@ class _Conversion:
 
     def _keep(self, result: FormatResult, verdict: Verdict, graph: bytes) -> Path:
         request, limit = self._request, LIMITS[result.quantization]
-        path = request.output / f"{request.name}-{result.quantization}.{result.suffix}"
+        spec, output, inside = self._info.front_end, self._output_of(result.suffix), {}
+        form = ""
+        if request.waveform:
+            assert spec is not None
+            inside = {"front_end_in_graph": spec.to_dict(), "front_end_in_graph_hash": spec.hash}
+            spec, output, form = waveform_spec(spec), "probabilities", "waveform-"
+        path = request.output / f"{request.name}-{form}{result.quantization}.{result.suffix}"
         info = replace(
             self._info,
-            output=self._output_of(result.suffix),
+            front_end=spec,
+            output=output,
             quantization=result.quantization,
             provenance={
                 "source": request.source.name,
@@ -412,6 +498,7 @@ class _Conversion:
                 "parameters": self._facts["parameters"],
                 "versions": {"edge-genre": version("edge-genre"), **self._facts["versions"]},
                 "options": request.to_dict(),
+                **inside,
             },
             parity={
                 "data": self._origin,
@@ -424,10 +511,13 @@ class _Conversion:
                 "max_difference_allowed": limit.max_difference,
                 "accuracy_loss_allowed": limit.accuracy_loss,
                 "gate": f"failed, kept by force: {result.message}" if result.message else "passed",
+                **({"front_end": result.waveform} if result.waveform else {}),
             },
             accuracy=(),
             self_test=None,
         )
+        if request.waveform and result.suffix == "tflite":
+            graph = with_metadata(graph, info)
         with self._keeping:  # an engine's messages are silenced for the whole process
             write(path, graph, with_self_test(graph, info))
         return path
@@ -468,10 +558,11 @@ def _is_calibrated(suffix: str, quantization: str) -> bool:
 
 def _described(request: Request) -> ModelInfo:
     """What the files will say of themselves: the source's own description, or the options."""
-    own = None
+    file = own = None
     # Of no TFLite or ONNX file; whoever opens it will say if it is no model at all.
     with contextlib.suppress(ModelError):
-        own = read(request.source).info
+        file = read(request.source)
+        own = file.info
     if own is not None:
         if request.labels is not None or request.front_end is not None:
             raise ConversionError(
@@ -486,7 +577,7 @@ def _described(request: Request) -> ModelInfo:
         raise ConversionError(
             f"{request.source}: says nothing of its classes: give them with --labels"
         )
-    return ModelInfo(
+    described = ModelInfo(
         front_end=request.front_end,
         labels=request.labels,
         name=request.name,
@@ -494,6 +585,9 @@ def _described(request: Request) -> ModelInfo:
         license=request.license,
         description=request.description,
     )
+    if file is not None and described.front_end is not None:
+        check_metadata(file.content, described)
+    return described
 
 
 def meaning(outputs: NDArray[np.float32]) -> str:

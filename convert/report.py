@@ -32,6 +32,8 @@ class FormatResult:
     notes : what else a user should know
     drift : the layers that drift most, of a graph beyond the limits
     log : last lines of a converter that failed
+    waveform : of a file with the front end in its graph: how far its probabilities are from those
+        of the split form, NumPy's front end and the same classifier, and what that form costs
     """
 
     suffix: str
@@ -46,6 +48,7 @@ class FormatResult:
     notes: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
+    waveform: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

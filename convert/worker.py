@@ -20,6 +20,7 @@ import numpy as np
 from edge_genre.convert.sources import Source, open_source
 from edge_genre.engines import Engine, fitted
 from edge_genre.errors import ConversionError, EdgeGenreError
+from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.model_file import ModelFile
 
 
@@ -109,7 +110,49 @@ def drift(*, exact: str, graph: str, windows: str) -> dict[str, Any]:
     return {"layers": [str(layer) for layer in layers[:5]]}
 
 
-TASKS = {task.__name__: task for task in (describe, reference, convert, quantize, check, drift)}
+def waveform(
+    *,
+    graph: str,
+    suffix: str,
+    front_end: dict[str, Any],
+    output: str,
+    samples: str,
+    joined: str,
+    outputs: str,
+) -> dict[str, Any]:
+    """Put the front end into a graph, and run both forms on windows of samples, in turns."""
+    from edge_genre.convert.graph_facts import graph_facts
+    from edge_genre.convert.waveform import with_front_end
+
+    spec = FrontEndSpec.from_dict(front_end)
+    alone = Path(graph).read_bytes()
+    content = with_front_end(alone, spec, output=output)
+    Path(joined).write_bytes(content)
+    compute = FrontEnd(spec)
+    classifier, whole = (
+        Engine(ModelFile(Path(graph), suffix, each, None), shape=shape, output=meaning)
+        for each, shape, meaning in (
+            (alone, spec.shape, output),
+            (content, (spec.window_samples,), "probabilities"),
+        )
+    )
+    rows: list[list[Any]] = [[], []]
+    seconds: list[list[float]] = [[], []]
+    for window in np.load(samples, mmap_mode="r"):
+        window = np.array(window)
+        for form, run in enumerate((lambda x: classifier.run(compute(x)), whole.run)):
+            begin = time.perf_counter()
+            rows[form].append(run(window))
+            seconds[form].append(time.perf_counter() - begin)
+    np.savez(outputs, split=np.stack(rows[0]), joined=np.stack(rows[1]))
+    split_ms, joined_ms = (float(np.median(each)) * 1e3 for each in seconds)
+    facts = {"engine": whole.name, "milliseconds": joined_ms, **graph_facts(content).to_dict()}
+    return {"split_size": len(alone), "split_milliseconds": split_ms, "facts": facts}
+
+
+TASKS = {
+    task.__name__: task for task in (describe, reference, convert, quantize, check, drift, waveform)
+}
 
 
 def main(path: str) -> None:

@@ -8,6 +8,7 @@ behind the flatbuffer, which ``unzip`` reads. An ``.onnx`` file carries them in 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,14 @@ CARD = "MODEL_CARD.md"
 NAMES = (LABELS, INFO, CARD)
 
 _MAX_TEXT = 1 << 20
+_TFLITE_METADATA = b"TFLITE_METADATA"
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes, whenever it is made
+# The header of one of these texts in an archive. The name alone says nothing: TFLite's own metadata
+# name the file of the labels, too.
+_ENTRY = re.compile(
+    rb"PK\x03\x04.{26}(?:" + b"|".join(re.escape(name.encode()) for name in NAMES) + rb")",
+    re.DOTALL,
+)
 
 # What zipfile raises on damaged archives, encrypted and unknown entries among them.
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
@@ -65,9 +73,11 @@ def join(graph: bytes, texts: Mapping[str, str]) -> bytes:
         return graph + b"".join(_onnx_property(name, text) for name, text in texts.items())
     stream = io.BytesIO(graph)
     with zipfile.ZipFile(stream, "a") as archive:
+        # A card is for people; programs on small devices read the others as they stand. Readers of
+        # TFLite's own metadata refuse an archive with anything compressed in it.
+        small = zipfile.ZIP_STORED if _TFLITE_METADATA in graph else zipfile.ZIP_DEFLATED
         for name, text in texts.items():
-            # A card is for people; programs on small devices read the others as they stand.
-            method = zipfile.ZIP_DEFLATED if name == CARD else zipfile.ZIP_STORED
+            method = small if name == CARD else zipfile.ZIP_STORED
             archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), text, method, 9)
     return stream.getvalue()
 
@@ -96,7 +106,7 @@ def split(content: bytes) -> tuple[bytes, dict[str, str]]:
                 if entry.filename in NAMES and entry.file_size <= _MAX_TEXT
             }
     except _BROKEN_ZIP as error:
-        if any(name.encode() in content for name in NAMES):
+        if _ENTRY.search(content):
             raise ModelError(f"the file is damaged or incomplete ({error})") from None
         return content, {}
     return graph, texts

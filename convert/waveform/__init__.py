@@ -1,0 +1,48 @@
+"""Waveform in, genre out: a classifier's front end as part of its graph."""
+
+from __future__ import annotations
+
+from edge_genre.container import kind_of
+from edge_genre.convert.waveform.front_end import require_graph
+from edge_genre.frontend import FrontEndSpec
+
+__all__ = ["require_graph", "waveform_spec", "with_front_end"]
+
+
+def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabilities") -> bytes:
+    """Put a front end in front of a classifier's graph, which stays as it is.
+
+    The front end computes in float32, however the classifier is quantized. What the graph gives is
+    always probabilities.
+
+    Parameters
+    ----------
+    graph : TFLite or ONNX, without edge-genre's texts
+    spec : the features that it takes
+    output : what it gives, one of `edge_genre.model_file.OUTPUTS`
+
+    Returns
+    -------
+    A graph of the same format: float32 [shape=(1, spec.window_samples)] in, mono with full scale 1,
+    and float32 [shape=(1, classes)] out
+
+    Raises
+    ------
+    ConversionError
+        The front end cannot be a graph, does not fit this one, or the graph is damaged.
+    """
+    spec, softmax = require_graph(spec), output != "probabilities"
+    if kind_of(graph) == "tflite":
+        from edge_genre.convert.waveform.tflite import tflite_with_front_end
+
+        return tflite_with_front_end(graph, spec, softmax=softmax)
+    from edge_genre.convert.waveform.onnx import onnx_with_front_end
+
+    return onnx_with_front_end(graph, spec, softmax=softmax)
+
+
+def waveform_spec(spec: FrontEndSpec) -> FrontEndSpec:
+    """What a program must do for a graph with this front end inside: hand over the samples."""
+    return FrontEndSpec(
+        kind="waveform", sample_rate=spec.sample_rate, window_seconds=spec.window_seconds
+    )

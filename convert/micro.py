@@ -52,7 +52,7 @@ def smallest_arena(model: bytes, *, timeout: float = _TIMEOUT) -> int:
 
         outcome = children.run("attempt", graph=str(graph), arena=LARGEST)
         if outcome.status != "done" or not outcome.values["fits"]:
-            raise ConversionError(f"TFLite Micro does not run it: {_reason(outcome)}")
+            raise _refused(_reason(outcome))
         low, high = _bracket(fits, _used(outcome))
         while high - low > STEP:
             middle = (low + high) // 2 // STEP * STEP
@@ -93,7 +93,7 @@ def run_micro(
             return np.asarray(np.load(taken), np.float32)
     if arena < LARGEST:
         require_arena(arena, smallest_arena(model))
-    raise ConversionError(f"TFLite Micro does not run it: {_reason(outcome)}")
+    raise _refused(_reason(outcome))
 
 
 def require_arena(arena: int, needed: int) -> None:
@@ -107,7 +107,7 @@ def require_arena(arena: int, needed: int) -> None:
     if arena < needed:
         raise ConversionError(
             f"the arena is too small: {arena:,} bytes, {needed:,} needed, {needed - arena:,} more: "
-            "take a smaller model, or one with 8-bit inputs (convert --integer-io)"
+            "take a smaller model"
         )
 
 
@@ -134,11 +134,7 @@ def require_micro(model: bytes) -> None:
     """
     why = _known_obstacle(model)
     if why:
-        raise ConversionError(
-            f"TFLite Micro does not run it: {why}; make one that it runs from the source or from "
-            "the fp32 ONNX file: edge-genre convert SOURCE --target micro --quantize int8 "
-            "--calibrate MUSIC"
-        )
+        raise _refused(why)
 
 
 def _known_obstacle(model: bytes) -> str | None:
@@ -148,8 +144,6 @@ def _known_obstacle(model: bytes) -> str | None:
     codes = [names.get(builtin(code), "CUSTOM") for code in parsed.operatorCodes]
     if "CUSTOM" in codes:
         return "it has operators that are not TFLite's own"
-    if "WHILE" in codes:
-        return "it has a loop"
     for subgraph in parsed.subgraphs:
         if any(tensor.type == types.FLOAT16 for tensor in subgraph.tensors):
             return "its weights are in half precision"
@@ -206,10 +200,17 @@ def _word(word: str) -> str:
     return word if word[0].isdigit() else word.capitalize()
 
 
+def _refused(why: str) -> ConversionError:
+    return ConversionError(
+        f"TFLite Micro does not run it: {why}; make one that it runs from the source or from the "
+        "fp32 ONNX file: edge-genre convert SOURCE --target micro --quantize int8 --calibrate MUSIC"
+    )
+
+
 def _reason(outcome: Outcome) -> str:
     """The line of its output that says most."""
     if outcome.status == "timed out":
-        return "it did not end"
+        return f"it did not end in {outcome.seconds:.0f} s, a loop perhaps"
     for line in outcome.log:
         if line.strip() and not line.startswith(("[", "Node ", "Traceback", "  ")):
             return re.sub(r"^\S+\.(cc|h)(:\d+)? ", "", " ".join(line.split())).rstrip(".")

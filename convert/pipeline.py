@@ -215,7 +215,7 @@ class _Conversion:
     ) -> None:
         self._request, self._folder = request, folder
         self._children, self._progress = children, progress
-        self._info = _described(request)
+        self._info, self._known_meaning = _described(request)
         if request.waveform:
             require_graph(self._info.front_end)
         self._keeping = threading.Lock()
@@ -316,7 +316,7 @@ class _Conversion:
             )
         if not np.isfinite(outputs).all():
             raise ConversionError(f"{self._request.source}: gives NaN or infinity on real windows")
-        self._meaning = self._request.outputs or meaning(outputs)
+        self._meaning = self._known_meaning or meaning(outputs)
         self._reference = probabilities(outputs, self._meaning)
 
     def _required(self, outcome: Outcome) -> dict[str, Any]:
@@ -556,8 +556,11 @@ def _is_calibrated(suffix: str, quantization: str) -> bool:
     return quantization == "int8" or (suffix, quantization) == ("tflite", "dynamic")
 
 
-def _described(request: Request) -> ModelInfo:
-    """What the files will say of themselves: the source's own description, or the options."""
+def _described(request: Request) -> tuple[ModelInfo, str | None]:
+    """What the files will say of themselves: the source's own description, or the options.
+
+    With it, what the source's outputs are, where that is known.
+    """
     file = own = None
     # Of no TFLite or ONNX file; whoever opens it will say if it is no model at all.
     with contextlib.suppress(ModelError):
@@ -568,11 +571,12 @@ def _described(request: Request) -> ModelInfo:
             raise ConversionError(
                 f"{request.source}: describes itself: leave --frontend and --labels out"
             )
-        return replace(
+        described = replace(
             own,
             license=request.license or own.license,
             description=request.description or own.description,
         )
+        return described, request.outputs or own.output
     if request.labels is None:
         raise ConversionError(
             f"{request.source}: says nothing of its classes: give them with --labels"
@@ -587,12 +591,13 @@ def _described(request: Request) -> ModelInfo:
     )
     if file is not None and described.front_end is not None:
         check_metadata(file.content, described)
-    return described
+    return described, request.outputs
 
 
 def meaning(outputs: NDArray[np.float32]) -> str:
     """What rows of outputs are: ``"probabilities"``, ``"log_probabilities"`` or ``"logits"``."""
-    if (outputs >= -1e-6).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-2):
+    # Ten probabilities of 8 bits may be off by half a step of 1/256 each.
+    if (outputs >= -1e-6).all() and np.allclose(outputs.sum(axis=1), 1, atol=2e-2):
         return "probabilities"
     if (outputs <= 1e-6).all() and np.allclose(np.exp(outputs).sum(axis=1), 1, atol=1e-2):
         return "log_probabilities"

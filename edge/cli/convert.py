@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import click
 
 from edge_genre.cli.options import json_option, read_label_list, read_spec, several_option
 from edge_genre.cli.view import console, print_json
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, ModelError
+from edge_genre.library import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,8 +141,8 @@ def command(
 ) -> None:
     """Convert a trained model into TFLite and ONNX files that describe themselves.
 
-    SOURCE is a Keras file (.keras, .h5), a SavedModel folder, a PyTorch checkpoint, or an ONNX or
-    TFLite file.
+    SOURCE is a Keras file (.keras, .h5), a SavedModel folder, a PyTorch checkpoint, an ONNX or
+    TFLite file, or a bundled name.
 
     Every file is run in its real engine and compared with SOURCE on the windows of --calibrate (or
     on music that edge-genre composes). One that is too far from it is not kept, and the exit code
@@ -157,6 +158,9 @@ def command(
             f"converting needs more packages: pip install 'edge-genre[convert]' ({error})"
         ) from None
 
+    if not source.exists():
+        with suppress(ModelError):  # the error is the one of any file that is not there
+            source = find_model(source)
     with _progress() as progress:
         found = convert(
             source,

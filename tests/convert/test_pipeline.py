@@ -154,6 +154,12 @@ def test_a_description_travels_on(music_windows, tmp_path) -> None:
     report = convert(source, output=tmp_path / "out", quantize=["fp32"], calibrate=music_windows)
     info = read(report.files[0]).info
     assert (info.license, info.description, info.labels) == ("CC0", "made up", LABELS)
+    # What they look like does not count where the file says what its outputs are.
+    source.write_bytes(small.onnx_model(output="logits"))
+    report = convert(
+        source, output=tmp_path, to=["onnx"], quantize=["fp32"], calibrate=music_windows
+    )
+    assert read(report.files[0]).info.output == "logits"
     with pytest.raises(ConversionError, match="describes itself"):
         convert(source, output=tmp_path / "out", labels=LABELS)
 
@@ -354,6 +360,7 @@ def test_what_outputs_mean() -> None:
     rows = probabilities(logits, "logits")
     assert meaning(logits) == "logits"
     assert meaning(rows) == "probabilities"
+    assert meaning(np.rint(rows * 256) / 256) == "probabilities"  # of 8 bits
     assert meaning(np.log(rows)) == "log_probabilities"
     np.testing.assert_allclose(probabilities(np.log(rows), "log_probabilities"), rows, atol=1e-6)
     np.testing.assert_allclose(probabilities(rows * 2, "probabilities"), rows, atol=1e-6)

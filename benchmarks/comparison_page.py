@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_genre.benchmarks.comparison import FIVE_CHANNEL, SAME, SONGNET, YAMNET
+from edge_genre.benchmarks.markdown import table
 from edge_genre.library import DEFAULT
 
-START, END = "<!-- side by side -->\n", "<!-- /side by side -->"
+PART = "side by side"  # of the page
 PLOTS = {
     "streaming.png": "CPU time of a window, streaming",
     "memory.png": "Resident memory while listening",
@@ -139,14 +140,6 @@ def page(report: dict[str, Any], plots: str | None) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def replaced(text: str, part: str) -> str:
-    """Put a page between its markers; a text without them is the page alone."""
-    if START not in text or END not in text:
-        return part + "\n"
-    before, _, rest = text.partition(START)
-    return f"{before}{START}{part}\n{END}{rest.partition(END)[2]}"
-
-
 def _machine(report: dict[str, Any]) -> str:
     machine, plan = report["machine"], report["plan"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
@@ -166,7 +159,7 @@ def _goals(report: dict[str, Any]) -> str:
         for name, (text, enough) in goal.found.items():
             rows.append([what, wanted, name, text, "yes" if enough else "**no**"])
             what = wanted = ""
-    return _table(["", "goal", "of", "found", "reached"], rows, left=5)
+    return table(["", "goal", "of", "found", "reached"], rows, left=5)
 
 
 def _pipelines(report: dict[str, Any], kind: str) -> str:
@@ -188,8 +181,8 @@ def _pipelines(report: dict[str, Any], kind: str) -> str:
     seconds = report[kind][0]["window"]
     title = {FIVE_CHANNEL: "Five-channel CNN", SONGNET: "SongNet"}[kind]
     head = ["", "engine", "hop", "streaming, ms", "WAV, ms", f"{suffix}, ms", "start", "resident"]
-    table = _table([*head, "model"], rows, left=2)
-    return f"### {title}: windows of {seconds:g} s\n{table}"
+    written = table([*head, "model"], rows, left=2)
+    return f"### {title}: windows of {seconds:g} s\n{written}"
 
 
 def _start(row: dict[str, Any]) -> str:
@@ -220,7 +213,7 @@ def _yamnet(report: dict[str, Any]) -> str:
         for row in report["yamnet"]
     ]
     head = ["", "window", "hop", "a window, ms", "a second of audio, ms", "model"]
-    return f"### {YAMNET}\n{_table(head, rows, left=1)}"
+    return f"### {YAMNET}\n{table(head, rows, left=1)}"
 
 
 def _formats(report: dict[str, Any]) -> str:
@@ -242,8 +235,8 @@ def _formats(report: dict[str, Any]) -> str:
             ]
         )
     head = ["format", "weights", "engine", "size", "CPU, ms", "wall, ms", "resident"]
-    table = _table([*head, "same genre"], rows, left=3)
-    return f"### One model, every format and engine\n{table}"
+    written = table([*head, "same genre"], rows, left=3)
+    return f"### One model, every format and engine\n{written}"
 
 
 def _litert_benchmark(report: dict[str, Any]) -> str:
@@ -257,7 +250,7 @@ def _litert_benchmark(report: dict[str, Any]) -> str:
         for row in report["litert-benchmark"]
     ]
     head = ["", "ours, ms", "`litert-benchmark`, ms", "ratio"]
-    return f"### LiteRT's own benchmark\n{_table(head, rows, left=1)}"
+    return f"### LiteRT's own benchmark\n{table(head, rows, left=1)}"
 
 
 def _installed(report: dict[str, Any]) -> str:
@@ -277,11 +270,5 @@ def _installed(report: dict[str, Any]) -> str:
         for key, found in report["installed"].items()
     ]
     torch = report["installed"][FIVE_CHANNEL]["versions"]["torch"]
-    table = _table(["", "installed", "largest packages, MB"], rows, left=1)
-    return f"### Installed size\n{table}\n\nPyTorch is {torch}."
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
-    """Make a table whose first columns are aligned to the left, and the others to the right."""
-    line = ["---"] * left + ["---:"] * (len(head) - left)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, line, *rows))
+    written = table(["", "installed", "largest packages, MB"], rows, left=1)
+    return f"### Installed size\n{written}\n\nPyTorch is {torch}."

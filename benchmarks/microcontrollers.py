@@ -23,6 +23,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.benchmarks.markdown import table, with_part
 from edge_genre.classifier import Classifier
 from edge_genre.container import split
 from edge_genre.convert.c_source import write_sources
@@ -34,6 +35,7 @@ from edge_genre.errors import ConversionError, EdgeGenreError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.library import bundled_models, find_model
 
+PART = "measured"  # of the page
 KB = 1024
 _WINDOWS = 130  # to compare answers on
 _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
@@ -269,47 +271,43 @@ def _run(command: Sequence[object]) -> subprocess.CompletedProcess[str]:
 
 def model_table(rows: Sequence[Needs]) -> str:
     """The models' needs as Markdown."""
-    lines = [
-        "| model | form | flash, bytes | arena, bytes | multiply-accumulates a window | operators "
-        "| same genre as LiteRT | largest difference |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row.name} | {row.form} | {row.graph:,} | {row.arena:,} | {row.macs:,} "
-        f"| {len(row.methods)} | {row.same_genre} of {row.windows} windows | {row.largest:.3f} |"
+    head = ["model", "form", "flash, bytes", "arena, bytes", "multiply-accumulates a window"]
+    head += ["operators", "same genre as LiteRT", "largest difference"]
+    cells = (
+        [
+            *(row.name, row.form, f"{row.graph:,}", f"{row.arena:,}", f"{row.macs:,}"),
+            *(str(len(row.methods)), f"{row.same_genre} of {row.windows} windows"),
+            f"{row.largest:.3f}",
+        ]
         for row in rows
-    ]
-    return "\n".join(lines)
+    )
+    return table(head, cells)
 
 
 def front_end_table(rows: Sequence[FrontEndNeeds]) -> str:
     """The front ends' needs as Markdown."""
-    lines = [
-        "| front end of | RAM, bytes | tables in flash, bytes | million instructions a window |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {', '.join(row.models)} | {row.state:,} | {row.tables:,} "
-        f"| {row.instructions / 1e6:.1f} |"
+    head = ["front end of", "RAM, bytes", "tables in flash, bytes", "million instructions a window"]
+    cells = (
+        [
+            *(", ".join(row.models), f"{row.state:,}", f"{row.tables:,}"),
+            f"{row.instructions / 1e6:.1f}",
+        ]
         for row in rows
-    ]
-    return "\n".join(lines)
+    )
+    return table(head, cells)
 
 
 def fit_table(rows: Sequence[Needs], front_ends: Sequence[FrontEndNeeds]) -> str:
     """Which chip has room for which model, as Markdown."""
-    lines = [
-        "| model | RAM | " + " | ".join(chip.name for chip in CHIPS) + " |",
-        "|---|---|" + "---|" * len(CHIPS),
-    ]
+    cells = []
     for row in rows:
         if "integer-io" in row.form:  # which needs next to nothing less
             continue
         (front_end,) = (each for each in front_ends if row.name in each.models)
         ram, flash = row.arena + front_end.state, row.graph + front_end.tables
-        cells = " | ".join(_verdict(chip, ram, flash) for chip in CHIPS)
-        lines.append(f"| {row.name} | {ram / KB:.0f} KB | {cells} |")
-    return "\n".join(lines)
+        verdicts = (_verdict(chip, ram, flash) for chip in CHIPS)
+        cells.append([row.name, f"{ram / KB:.0f} KB", *verdicts])
+    return table(["model", "RAM", *(chip.name for chip in CHIPS)], cells)
 
 
 def _verdict(chip: Chip, ram: int, flash: int) -> str:
@@ -331,22 +329,6 @@ def page_part(rows: Sequence[Needs], front_ends: Sequence[FrontEndNeeds]) -> str
             fit_table(rows, front_ends),
         )
     )
-
-
-def update(text: str, content: str) -> str:
-    """A page with its generated part written again.
-
-    Raises
-    ------
-    ConversionError
-        It has no such part.
-    """
-    start, end = "<!-- measured -->\n", "<!-- /measured -->"
-    before, found, rest = text.partition(start)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ConversionError(f"the page has no part from {start.strip()} to {end}")
-    return f"{before}{start}{content}\n{end}{after}"
 
 
 @click.command()
@@ -388,7 +370,7 @@ def main(calibrate: Path | None, sources: Path, page: Path | None) -> None:
         if page is None:
             print(content)
         else:
-            page.write_text(update(page.read_text(), content))
+            page.write_text(with_part(page.read_text(), PART, content))
     except EdgeGenreError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

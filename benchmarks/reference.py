@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from edge_genre.benchmarks.baseline import read_result
+from edge_genre.benchmarks.markdown import table
 from edge_genre.benchmarks.report.markup import counted, number, printable, size
 from edge_genre.errors import DataError, EdgeGenreError
 
@@ -112,7 +113,7 @@ def reference_page(folder: Path) -> str:
     for _, alike in groupby(sorted(measured, key=_file), key=_file):
         parts.append(_model(list(alike)))
     rows = [_machine(name, result) for name, result in results.items()]
-    parts.append("\n".join(["## Machines", *_table(_MACHINES, rows)]))
+    parts.append(f"## Machines\n{_table(_MACHINES, rows)}")
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
@@ -136,9 +137,7 @@ def _model(measured: Sequence[tuple[Result, Run]]) -> str:
         facts.append(counted(run["parameters"], "parameter"))
     facts.append(f"SHA-256 {run['sha256'][:12]}")
     about = ", ".join(_escaped(fact) for fact in facts if fact)
-    return "\n".join(
-        [f"### {_escaped(run['file'])}", f"{about}.", "", *_table(_FIGURES, map(_row, measured))]
-    )
+    return f"### {_escaped(run['file'])}\n{about}.\n\n{_table(_FIGURES, map(_row, measured))}"
 
 
 def _row(measured: tuple[Result, Run]) -> list[str]:
@@ -186,9 +185,8 @@ def _clock(result: Result) -> str:
     return ", ".join(part for part in found if part)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    return lines + [f"| {' | '.join(map(_escaped, row))} |" for row in rows]
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return table(columns, ([_escaped(cell) for cell in row] for row in rows))
 
 
 def _escaped(text: str) -> str:

@@ -98,7 +98,8 @@ def main(
 def _write(
     report: dict[str, Any], json_path: Path | None, markdown: Path | None, plots: Path | None
 ) -> None:
-    from edge_genre.benchmarks.comparison_page import page, replaced
+    from edge_genre.benchmarks.comparison_page import PART, page
+    from edge_genre.benchmarks.markdown import with_part
 
     click.echo(page(report, None))
     if json_path:
@@ -111,8 +112,11 @@ def _write(
         link = None
         if plots:
             link = Path(os.path.relpath(plots, markdown.parent)).as_posix()
-        text = markdown.read_text() if markdown.is_file() else ""
-        markdown.write_text(replaced(text, page(report, link)))
+        found = page(report, link)
+        if markdown.is_file():
+            markdown.write_text(with_part(markdown.read_text(), PART, found))
+        else:
+            markdown.write_text(found + "\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Run it as ``python -m tests.readme``; a test checks that nothing would change.
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ import click
 from edge_genre import Classifier
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.source import Metered
+from edge_genre.benchmarks.markdown import with_part
 from edge_genre.cli import main
 from edge_genre.demo import clip
 from edge_genre.library import bundled_models
@@ -73,19 +73,10 @@ def generated() -> dict[str, str]:
     return {"commands": commands(), "models": models(), "window": window()}
 
 
-def part(text: str, name: str) -> str:
-    """What stands in a text between the markers of a part."""
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- /{name} -->", text, re.DOTALL)
-    assert found, f"README.md has no part {name}"
-    return found[1]
-
-
 def update(text: str) -> str:
     """A text with every part written again."""
     for name, content in generated().items():
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = text.partition(start)
-        text = f"{before}{start}{content}\n{end}{rest.partition(end)[2]}"
+        text = with_part(text, name, content)
     return text
 
 

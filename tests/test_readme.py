@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from edge_genre.benchmarks.markdown import part
 from edge_genre.cli import main
-from tests.readme import README, generated, part
+from tests.readme import README, generated
 
 TEXT = README.read_text()
 

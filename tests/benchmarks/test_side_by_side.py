@@ -13,6 +13,7 @@ from edge_genre.audio.file import AudioFile, find_audio
 from edge_genre.audio.resample import resampled
 from edge_genre.benchmarks import comparison_page as page
 from edge_genre.benchmarks.footprint import edge_genre, installed, listening, starts
+from edge_genre.benchmarks.markdown import part
 from edge_genre.benchmarks.turns import Contending, Entry, contenders, take_turns
 from edge_genre.errors import DataError, EngineError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
@@ -349,18 +350,10 @@ def test_page_has_everything_in_tables_that_are_whole() -> None:
     assert "](" not in page.page(made_up() | {"installed": None}, None)
 
 
-def test_a_page_takes_its_place_and_leaves_the_rest() -> None:
-    text = f"before\n{page.START}old\n{page.END}\nafter\n"
-    assert page.replaced(text, "new") == f"before\n{page.START}new\n{page.END}\nafter\n"
-    assert page.replaced("something else", "new") == "new\n"
-
-
 def test_readme_has_a_place_for_the_page_and_its_pictures() -> None:
-    text = README.read_text()
-    assert text.count(page.START) == text.count(page.END) == 1
-    part = text.partition(page.START)[2].partition(page.END)[0]
+    written = part(README.read_text(), page.PART)
     for name in page.PLOTS:
-        assert f"](plots/{name})" in part
+        assert f"](plots/{name})" in written
         assert (README.parent / "plots" / name).is_file()
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from edge_genre import Classifier
 from edge_genre.benchmarks import microcontrollers
+from edge_genre.benchmarks.markdown import part
 from edge_genre.benchmarks.microcontrollers import Chip, FrontEndNeeds, Needs
 from edge_genre.convert.c_model import c_model
 from edge_genre.convert.c_source import write_sources
-from edge_genre.errors import ConversionError
 from edge_genre.frontend import PRESETS
 from edge_genre.library import find_model
 from tests.firmware.c_compiler import SOURCES, STRICT, require
@@ -22,8 +22,8 @@ PAGE = SOURCES.parent / "microcontrollers.md"
 
 def _rows(first: str) -> list[list[str]]:
     """Cells of the page's generated rows that begin with a text."""
-    part = PAGE.read_text().partition("<!-- measured -->")[2].partition("<!-- /measured -->")[0]
-    lines = [line for line in part.splitlines() if line.startswith(f"| {first}")]
+    lines = part(PAGE.read_text(), microcontrollers.PART).splitlines()
+    lines = [line for line in lines if line.startswith(f"| {first}")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -108,11 +108,3 @@ def test_what_fits() -> None:
     assert cell(_needs((520 - 32) * 1024)) == "100% of RAM, tight"
     assert cell(_needs((520 - 32) * 1024 + 1)) == "no"
     assert cell(_needs(1024, graph=5_000_000)) == "no"
-
-
-def test_the_generated_part_of_a_page() -> None:
-    page = "a\n<!-- measured -->\nold\n<!-- /measured -->\nb\n"
-    new = microcontrollers.update(page, "new")
-    assert new == "a\n<!-- measured -->\nnew\n<!-- /measured -->\nb\n"
-    with pytest.raises(ConversionError, match="has no part"):
-        microcontrollers.update("a\n<!-- measured -->\n", "new")

@@ -10,7 +10,7 @@ EXTRAS ?= dev
 # The sources that an installation copies or links; a change there installs again.
 SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models -type f -not -name '*.pyc')
 
-.PHONY: demo test test-all test-pi instructions lint types readme clean
+.PHONY: demo test test-all test-pi soak instructions lint types readme clean
 
 demo: $(RUNTIME)  ## install the runtime alone and classify the demo clip
 	$(BIN)/edge-genre classify edge/demo/demo.ogg --windows
@@ -28,6 +28,9 @@ test-all: test  ## run the tests that take minutes, too
 test-pi: $(DEV)  ## run what a Raspberry Pi would, under emulation
 	$(BIN)/python -m tests.pi.root
 	$(BIN)/python -m pytest -m pi --numprocesses auto tests/pi
+
+soak: $(DEV)  ## let listen hear a day of audio: memory, files, threads, the same results
+	$(BIN)/python -m tests.soak
 
 instructions: $(DEV)  ## count the instructions of a window; fail where they have grown
 	$(BIN)/python -m edge_genre.benchmarks.instructions \

@@ -200,8 +200,8 @@ class Classifier:
         hop : seconds from one window to the next; one window where it is left out. A multiple of
             the spec's ``hop_length`` (see `round_hop`) costs least
         silence_dbfs : windows below this level are silence
-        live : the source does not wait: where classifying takes longer than a hop, all windows but
-            the newest are left out and counted
+        live : the source does not wait: where classifying falls half a second behind, all complete
+            windows but the newest are left out and counted
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from edge_genre.results import level_dbfs
 MIN_SECONDS = 0.5  # what is shorter has no genre
 # A gap that is longer parts two pieces of audio; a window of both would be of neither.
 GAP_SECONDS = 0.25
+# Audio comes in blocks, so that several short hops may be complete at once; late is who is further
+# behind than this.
+LATE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ def rolling_windows(
     source : audio at any rate
     spec : the features to compute
     hop : samples, at the spec's rate, from one window to the next
-    live : whoever takes the windows hears the source now: where several are complete, all but the
-        newest are left out and counted
+    live : whoever takes the windows hears the source now: as soon as they are half a second late,
+        all complete ones but the newest are left out and counted
 
     Raises
     ------
@@ -56,20 +60,27 @@ def rolling_windows(
     front_end = FrontEnd(spec, hop=hop)
     resampler = Resampler(source.rate, spec.sample_rate)
     meter = _Meter(source)
-    received = dropped = 0
+    received = dropped = accepted = 0
+    tolerated = LATE_SECONDS * spec.sample_rate if live else math.inf
+    next_end = spec.window_samples  # of the samples accepted
     for block in source.blocks():
         meter.start()
         if source.dropped - dropped > GAP_SECONDS * source.rate:
             front_end.reset()
             resampler.reset()
             meter.begin_at(received)
+            accepted, next_end = 0, spec.window_samples
         dropped = source.dropped
         # Before resampling, which would smear it.
         check_samples(block, offset=received, rate=source.rate)
         received += len(block)
-        front_end.accept(resampler.process(block))
+        samples = resampler.process(block)
+        front_end.accept(samples)
+        accepted += len(samples)
         while front_end.ready:
-            features, late = front_end.newest_window() if live else (front_end.window(), 0)
+            is_late = accepted - next_end > tolerated
+            features, late = front_end.newest_window() if is_late else (front_end.window(), 0)
+            next_end = front_end.start + spec.window_samples + hop
             yield meter.window(front_end, features, late=late)
             meter.start()
         meter.stop()

@@ -21,6 +21,11 @@ _RATES = (48_000, 44_100, 32_000, 22_050, 16_000, 96_000, 11_025, 8_000)
 _ALSA = re.compile(r"(?:plug)?hw:(?:CARD=)?([^,]+)(?:,(?:DEV=)?(\d+))?$")
 _PROC = Path("/proc")
 RING_SECONDS = 10.0
+# Audio comes in blocks that are long enough to cost little: waking up for each of those of 9 ms
+# that PortAudio would choose costs more than classifying.
+BLOCK_SECONDS = 0.2
+# What the device itself buffers, for when the machine is too busy to take it.
+LATENCY_SECONDS = 0.4
 # A device that gives nothing for so long has gone.
 TIMEOUT_SECONDS = 5.0
 
@@ -74,7 +79,9 @@ def find_device(wanted: str | int | None = None) -> Device:
     """
     found = devices()
     if not found:
-        raise DeviceError("no microphone found: plug one in, and see `edge-genre devices`")
+        raise DeviceError(
+            f"no microphone found: plug one in, and see `edge-genre devices`{_holders()}"
+        )
     if wanted is None or wanted == "":
         return next((device for device in found if device.default), found[0])
     text = str(wanted)
@@ -91,7 +98,8 @@ def find_device(wanted: str | int | None = None) -> Device:
         return fits[0]
     what = f"fits {len(fits)} devices" if fits else "is no input device"
     names = ", ".join(f"{device.index}: {device.name}" for device in fits or found)
-    raise DeviceError(f"device {text!r} {what}; there are {names}")
+    holders = "" if fits else _holders()
+    raise DeviceError(f"device {text!r} {what}; there are {names}{holders}")
 
 
 def supported_rates(device: Device) -> tuple[int, ...]:
@@ -125,19 +133,26 @@ def _card_number(card: str) -> str:
     return card
 
 
-def _holders(device: Device) -> str:
-    """Which programs record from an ALSA card now, as far as the kernel says."""
-    number = re.search(r"\(hw:(\d+),(\d+)\)", device.name)
-    if number is None:
-        return ""
+def _holders(device: Device | None = None) -> str:
+    """Which programs record from an ALSA card now, or from any, as far as the kernel says.
+
+    A card that another program holds when PortAudio looks for devices is none of them.
+    """
+    folder = "card*/pcm*c"
+    if device is not None:
+        number = re.search(r"\(hw:(\d+),(\d+)\)", device.name)
+        if number is None:
+            return ""
+        folder = f"card{number[1]}/pcm{number[2]}c"
     owners = []
-    for status in _PROC.glob(f"asound/card{number[1]}/pcm{number[2]}c/sub*/status"):
+    for status in sorted(_PROC.glob(f"asound/{folder}/sub*/status")):
         with contextlib.suppress(OSError):
             pid = re.search(r"owner_pid\s*:\s*(\d+)", status.read_text())
             if pid:
                 name = (_PROC / pid[1] / "comm").read_text().strip()
-                owners.append(f"{name} (process {pid[1]})")
-    return f"; {', '.join(owners)} has it: stop that, or choose its sound server" if owners else ""
+                card = "" if device else f" card {status.parts[-4].removeprefix('card')}"
+                owners.append(f"{name} (process {pid[1]}) has{card or ' it'}")
+    return f"; {', '.join(owners)}: stop that, or choose its sound server" if owners else ""
 
 
 def _line(error: BaseException) -> str:
@@ -171,6 +186,8 @@ class Microphone:
                 device=self.device.index,
                 channels=min(2, self.device.channels),
                 samplerate=self.rate,
+                blocksize=round(BLOCK_SECONDS * self.rate),
+                latency=LATENCY_SECONDS,
                 dtype="float32",
                 callback=self._receive,
             )

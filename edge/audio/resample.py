@@ -22,6 +22,10 @@ _PASS = 0.913
 # Outputs of one matrix: enough for BLAS to be quick, few enough that the band of non-zeros, which
 # is as long as the filter, fills most of the matrix.
 _COLUMNS = 128
+# Outputs that are computed together, and no others: for another number of rows BLAS may sum in
+# another order, and a rounding error is enough to move an 8-bit network. So the same sound gives
+# the same samples, however it is cut into blocks.
+_TOGETHER = 2048
 # Bytes of all matrices, at most, and about what a phase takes where both rates are the same.
 _MAX_TABLES = 32e6
 _PHASE_BYTES = 2000
@@ -39,7 +43,8 @@ class Resampler:
     Output n stands at input position ``n * source / target``. With the rates reduced to their
     smallest whole ratio, positions repeat in a cycle, and the outputs of a cycle are cut into
     groups; a group is the product of one stretch of input with one constant matrix, and the same
-    group of successive cycles is one matrix product over a strided view of the input.
+    group of a batch of cycles is one matrix product over a strided view of the input. A batch is
+    about 2,000 outputs, which come together.
 
     Parameters
     ----------
@@ -67,6 +72,7 @@ class Resampler:
         # Several cycles make one where a cycle has few outputs, as 44,100 to 22,050 Hz has one.
         repeat = max(1, _COLUMNS // up)
         self._cycle_in, self._cycle_out = down * repeat, up * repeat
+        self._batch = max(1, _TOGETHER // self._cycle_out)
         self._ratio = (down, up)
         cutoff = min(1.0, up / down)  # lower Nyquist frequency over that of the source
         width = math.pi * (1 - _PASS) * cutoff
@@ -101,7 +107,7 @@ class Resampler:
             return block
         self._received += len(block)
         self._input = np.concatenate([self._input, block])
-        return self._whole_cycles()
+        return self._whole_batches()
 
     def flush(self) -> NDArray[np.float32]:
         """End the signal: return the outputs that are still due, and reset.
@@ -113,28 +119,32 @@ class Resampler:
         if self.source == self.target:
             return np.empty(0, np.float32)
         due = -(-self._received * self.target // self.source) - self._produced
-        cycles = -(-due // self._cycle_out)
-        silence = cycles * self._cycle_in + 2 * self._half
+        batches = -(-due // (self._batch * self._cycle_out))
+        silence = batches * self._batch * self._cycle_in + 2 * self._half
         self._input = np.concatenate([self._input, np.zeros(silence, np.float32)])
-        output = self._whole_cycles()[:due]
+        output = self._whole_batches()[:due]
         self.reset()
         return output
 
-    def _whole_cycles(self) -> NDArray[np.float32]:
+    def _whole_batches(self) -> NDArray[np.float32]:
         start, matrix = self._matrix(len(self._groups) - 1)
         reach = start + len(matrix)  # the last group's stretch is the last one to be complete
         cycles = max(0, (len(self._input) - reach) // self._cycle_in + 1)
-        output = np.empty((cycles, self._cycle_out), np.float32)
-        if not cycles:
+        batches = cycles // self._batch
+        output = np.empty((batches, self._batch, self._cycle_out), np.float32)
+        if not batches:
             return output.reshape(-1)
         step = self._input.itemsize
+        cycle = self._cycle_in * step
         for index, group in enumerate(self._groups):
             start, matrix = self._matrix(index)
             stretches = as_strided(
-                self._input[start:], (cycles, len(matrix)), (self._cycle_in * step, step)
+                self._input[start:],
+                (batches, self._batch, len(matrix)),
+                (self._batch * cycle, cycle, step),
             )
-            np.matmul(stretches, matrix, out=output[:, group])
-        self._input = self._input[cycles * self._cycle_in :].copy()
+            np.matmul(stretches, matrix, out=output[..., group])
+        self._input = self._input[batches * self._batch * self._cycle_in :].copy()
         self._produced += output.size
         return output.reshape(-1)
 

@@ -38,7 +38,15 @@ def naming(source: object) -> Iterator[None]:
 
 def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mix a block [shape=(n, channels)] down to one channel [shape=(n,)], by the mean."""
-    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+    channels = block.shape[1]
+    if channels == 1:
+        return block[:, 0]
+    # Channel by channel: NumPy's mean along so short an axis takes twenty times as long.
+    mixed = block[:, 0] + block[:, 1]
+    for channel in range(2, channels):
+        mixed += block[:, channel]
+    mixed /= channels
+    return mixed
 
 
 class Metered:

@@ -33,6 +33,9 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _prepare_streams()
+        # NumPy reads it when it is imported. For matrices as small as a front end's, OpenBLAS's
+        # threads mostly wait, and they wait busily: listening took twenty times the CPU time.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         try:
             try:
                 return super().main(*args, **kwargs)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
     from edge_genre.outputs import Output
     from edge_genre.outputs.mqtt import Broker
+
+_LATEST_END = 0.95  # seconds after SIGTERM
 
 
 @click.command("listen")
@@ -192,6 +196,10 @@ def _until_terminated() -> Iterator[None]:
 
     def end(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough to close everything
+        # A sound card that hangs is closed last, and would be waited for without end.
+        latest = threading.Timer(_LATEST_END, os._exit, (0,))
+        latest.daemon = True
+        latest.start()
         raise SystemExit(0)
 
     before = signal.signal(signal.SIGTERM, end)

@@ -4,7 +4,6 @@ import contextlib
 import gc
 import itertools
 import json
-import os
 import re
 import shutil
 import signal
@@ -29,11 +28,11 @@ from edge_genre.outputs import mqtt as module
 from edge_genre.outputs.mqtt import Broker, Mqtt
 from edge_genre.playing import Playing
 from edge_genre.results import WindowResult
+from tests.mosquitto import PATH, Mosquitto, missing, wait_for
 from tests.requirements import require_system
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("jazz", "rock")
-PATH = f"{os.environ['PATH']}:/usr/sbin"
 
 
 def event(label: str = "jazz", end: float = 3.0) -> Event:
@@ -52,74 +51,9 @@ def event(label: str = "jazz", end: float = 3.0) -> Event:
     return Event(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), result, playing)
 
 
-class Mosquitto:
-    """A broker on a port of its own; ``configuration`` is added to its file."""
-
-    def __init__(self, folder: Path, *configuration: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self._file = folder / f"mosquitto-{self.port}.conf"
-        lines = (f"listener {self.port} 127.0.0.1", "user root", *configuration)
-        self._file.write_text("\n".join(lines) + "\n")
-        self.options: tuple[str, ...] = ()  # for its clients
-
-    def start(self) -> None:
-        program = shutil.which("mosquitto", path=PATH)
-        assert program is not None
-        self.process = subprocess.Popen(
-            [program, "-c", self._file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for(self._listens)
-
-    def _listens(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-            return True
-        return False
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def subscriber(self, topic: str, *options: str) -> subprocess.Popen[str]:
-        """Somebody who prints topic, whether it was retained, QoS, and payload."""
-        command = ("mosquitto_sub", "-h", "localhost", "-p", str(self.port), "-q", "2", "-t", topic)
-        return subprocess.Popen(
-            [*command, "-F", "%t\t%r\t%q\t%p", *self.options, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def retained(self, topic: str, count: int = 99) -> dict[str, str]:
-        """What somebody gets who comes now, and waits for so many messages or a second."""
-        options = ("--retained-only", "-C", str(count), "-W", "1")
-        found, _ = self.subscriber(topic, *options).communicate(timeout=20)
-        rows = [line.split("\t", 3) for line in found.splitlines()]
-        assert all(row[1:3] == ["1", "1"] for row in rows)  # retained, and at least once
-        return {row[0]: row[3] for row in rows}
-
-    def word(self, topic: str) -> str | None:
-        return self.retained(topic, 1).get(topic)
-
-    def state(self, topic: str = "music") -> dict[str, Any] | None:
-        text = self.word(topic)
-        return None if text is None else json.loads(text)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 @pytest.fixture(autouse=True)
 def _installed() -> None:
-    programs = {"mosquitto": "mosquitto", "mosquitto_sub": "mosquitto-clients"}
-    programs |= {"mosquitto_passwd": "mosquitto", "openssl": "openssl"}
-    require_system(
-        [package for name, package in programs.items() if not shutil.which(name, path=PATH)]
-    )
+    require_system([*missing(), *([] if shutil.which("openssl", path=PATH) else ["openssl"])])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import click
 
 from edge_genre.cli.options import Description, description_options, json_option, several_option
 from edge_genre.cli.view import console, print_json
-from edge_genre.errors import GateError
+from edge_genre.errors import ConversionError, GateError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,12 +110,22 @@ def command(
 
         _written(write_sources(c_tables, tables(classifier.spec)), as_json)
     if c_array is not None:
-        from edge_genre.convert.c_model import c_model
-        from edge_genre.convert.c_source import write_sources
-
-        _written(write_sources(c_array, c_model(classifier, arena=arena)), as_json)
+        _c_array(classifier, c_array, arena, as_json)
     if golden is not None or results is not None:
         _golden(classifier, audio, golden, formats, results, as_json)
+
+
+def _c_array(classifier: Classifier, folder: Path, arena: int | None, as_json: bool) -> None:
+    from edge_genre.convert.c_model import c_model
+    from edge_genre.convert.c_source import write_sources
+
+    try:
+        sources = c_model(classifier, arena=arena)
+    except ImportError as error:  # a 32-bit Raspberry Pi has another engine
+        raise ConversionError(
+            f"reading TFLite graphs needs a package: pip install ai-edge-litert ({error})"
+        ) from None
+    _written(write_sources(folder, sources), as_json)
 
 
 def _golden(

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -355,6 +356,18 @@ def test_without_its_package(classifier: Classifier, monkeypatch: pytest.MonkeyP
     ):
         with pytest.raises(ConversionError, match="pip install tflite-micro"):
             call()
+
+
+def test_exporting_takes_the_runtime_alone(tmp_path: Path) -> None:
+    heavy = "tensorflow torch onnx keras librosa scipy onnxruntime".split()
+    program = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print([n for n in {heavy} if n in sys.modules]))\n"
+        f"sys.argv = ['edge-genre', 'export', 'tiny-gtzan', '--golden', {str(tmp_path / 'a')!r}, "
+        f"'--c-array', {str(tmp_path / 'b')!r}]\n"
+        "from edge_genre.cli import main\nmain()\n"
+    )
+    assert _output(sys.executable, "-c", program).splitlines()[-1] == b"[]"
 
 
 def test_outputs_that_are_no_probabilities(classifier: Classifier) -> None:

@@ -35,6 +35,7 @@ TARGETS = ("litert", "tflite-runtime", "micro")
 TIMEOUT = 900.0
 _ENOUGH = 500  # windows to compare on; fewer are said
 _AT_ONCE = 2  # converters; each takes a core and a gigabyte
+_INSIDE = "front_end_in_graph"
 _SAMPLES = 2**27  # of audio, to compare waveform files on: half a gigabyte
 
 Progress = Callable[[str, str], None]
@@ -218,6 +219,9 @@ class _Conversion:
         self._info, self._known_meaning = _described(request)
         if request.waveform:
             require_graph(self._info.front_end)
+        self._inside = {
+            key: value for key, value in self._info.provenance.items() if key.startswith(_INSIDE)
+        }
         self._keeping = threading.Lock()
         self._opening: dict[str, Any] = {
             "path": str(request.source.absolute()),
@@ -268,6 +272,8 @@ class _Conversion:
 
     def _natural(self, suffix: str) -> tuple[str, ...]:
         own = self._facts["quantization"] if suffix == "tflite" else None
+        if self._inside:
+            own = own or "fp32"
         return (own,) if own else DEFAULT
 
     def _windows(self) -> Windows:
@@ -479,11 +485,11 @@ class _Conversion:
 
     def _keep(self, result: FormatResult, verdict: Verdict, graph: bytes) -> Path:
         request, limit = self._request, LIMITS[result.quantization]
-        spec, output, inside = self._info.front_end, self._output_of(result.suffix), {}
-        form = ""
+        spec, output, form = self._info.front_end, self._output_of(result.suffix), ""
+        inside = self._inside
         if request.waveform:
             assert spec is not None
-            inside = {"front_end_in_graph": spec.to_dict(), "front_end_in_graph_hash": spec.hash}
+            inside = {_INSIDE: spec.to_dict(), f"{_INSIDE}_hash": spec.hash}
             spec, output, form = waveform_spec(spec), "probabilities", "waveform-"
         path = request.output / f"{request.name}-{form}{result.quantization}.{result.suffix}"
         info = replace(
@@ -570,6 +576,12 @@ def _described(request: Request) -> tuple[ModelInfo, str | None]:
         if request.labels is not None or request.front_end is not None:
             raise ConversionError(
                 f"{request.source}: describes itself: leave --frontend and --labels out"
+            )
+        inside = _INSIDE in own.provenance and request.source.suffix != ".tflite"
+        if inside and set(request.quantize or ()) - {"fp32"}:
+            raise ConversionError(
+                f"{request.source}: has its front end in the graph, which must stay in float: "
+                "quantize the file that it was made from, with --waveform"
             )
         described = replace(
             own,

@@ -149,7 +149,7 @@ def command(
     is 3: fp32 must give every window the same genre and no probability may be off by more than
     1e-4; fp16 99.5 % and 5e-3; dynamic and int8 98.5 %, and lose one point of accuracy at most.
     With --waveform, no probability may be off by more than 1e-3 from that with the front end apart
-    (in 8 bits, by 1e-4 on average).
+    (in 8 bits, on average).
     """
     try:
         from edge_genre.convert.pipeline import convert

@@ -24,6 +24,7 @@ from edge_genre.convert.pipeline import convert
 from edge_genre.convert.tflite_metadata import read_metadata
 from edge_genre.convert.waveform import require_graph, waveform_spec, with_front_end
 from edge_genre.convert.waveform.gate import judge_front_end
+from edge_genre.demo import clip
 from edge_genre.engines import Engine
 from edge_genre.errors import ConversionError
 from edge_genre.library import bundled_models
@@ -361,6 +362,31 @@ def test_a_waveform_file_again(converted, tmp_path: Path) -> None:
     found, _ = converted
     with pytest.raises(ConversionError, match="takes samples already: leave --waveform out"):
         convert(found.files[0], output=tmp_path, waveform=True)
+
+
+def test_a_front_end_is_never_quantized(converted, tmp_path: Path) -> None:
+    """Of a waveform file that is converted once more."""
+    found, _ = converted
+    source = next(path for path in found.files if path.name == "small-waveform-fp32.onnx")
+    with pytest.raises(ConversionError, match="which must stay in float"):
+        convert(source, output=tmp_path, to=["onnx"], quantize=["dynamic"])
+    again = convert(source, output=tmp_path, to=["onnx"])
+    (path,) = again.files
+    assert path.name == "small-waveform-fp32-fp32.onnx"
+    assert read(path).info.provenance["front_end_in_graph"] == SPEC.to_dict()
+
+
+def test_a_bundled_file_in_8_bits(tmp_path: Path) -> None:
+    """The file alone is enough, and it hears what the split form hears."""
+    source = next(path for path in bundled_models() if path.name == "tiny-gtzan.tflite")
+    found = convert(source, output=tmp_path, calibrate=clip().parent, waveform=True)
+    (result,) = found.results
+    assert result.status == "kept", result.message
+    assert result.path.name == "tiny-gtzan-waveform-int8.tflite"
+    by_split, by_waveform = (
+        Classifier.load(path).classify_file(clip()).probabilities for path in (source, result.path)
+    )
+    assert by_waveform == pytest.approx(by_split, abs=0.01)
 
 
 def real_windows(clips: Path, spec: FrontEndSpec, wanted: int = 500) -> list[np.ndarray]:

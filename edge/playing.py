@@ -78,7 +78,7 @@ class NowPlaying:
         self._margin = margin
         self._min_confidence = min_confidence
         self._majority = vote == "majority"
-        self._heard: deque[tuple[float, dict[str, float]]] = deque()
+        self._heard: deque[tuple[float, tuple[float, ...]]] = deque()
         self._smoothed: dict[str, float] | None = None
         self._label = ""
         self._challenged: float | None = None  # since when another label leads
@@ -114,11 +114,14 @@ class NowPlaying:
         if self._majority:
             best = max(probabilities, key=probabilities.__getitem__)
             probabilities = {genre: float(genre == best) for genre in probabilities}
-        self._heard.append((end, probabilities))
+        self._heard.append((end, tuple(probabilities.values())))
         while self._heard[0][0] <= end - self._smooth and len(self._heard) > 1:
             self._heard.popleft()
-        rows = [row for _, row in self._heard]
-        return {genre: sum(row[genre] for row in rows) / len(rows) for genre in probabilities}
+        columns = zip(*(row for _, row in self._heard), strict=True)
+        return {
+            genre: sum(column) / len(self._heard)
+            for genre, column in zip(probabilities, columns, strict=True)
+        }
 
     def _takes_over(self, leader: str, now: float) -> bool:
         if leader == self._label:

@@ -1,4 +1,4 @@
-"""A day of `edge-genre listen` at full speed: does it grow, does it leak, does it answer the same?
+"""A day of `edge-genre listen` at full speed: what grows, what differs, what does it cost?
 
     python -m tests.soak [--hours 24] [--output json] [--output csv]
 
@@ -15,12 +15,13 @@ import json
 import math
 import os
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,10 +35,12 @@ from edge_genre.demo import clip
 from tests.fed_microphone import BLOCK, RATE, FedMicrophone
 from tests.mosquitto import Mosquitto
 
+_ROOT = Path(__file__).parents[1]
 PROGRAM = str(Path(sys.executable).with_name("edge-genre"))
 HOP = 0.5  # seconds, rounded to whole frames
 SETTLED_HOURS = 1 / 6  # from then on nothing may grow
 MOST_GROWTH = 2048  # kB
+MOST_COST = 1.3  # of the CPU time of front end and inference
 _EVERY = 600.0  # seconds of audio from one look at the process to the next
 _PAUSE = 12.0  # seconds; longer than a label is held, so that a play ends
 # The resampler computes so many samples together. Which of them are together must be the same too:
@@ -45,6 +48,27 @@ _PAUSE = 12.0  # seconds; longer than a label is held, so that a play ends
 _ALIGNED = 4096
 _SAME = ("label", "probability", "playing", "playing_probability", "level_dbfs")  # of CSV
 _CPU_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+# Front end and inference of the same windows and nothing else, in a process of their own.
+_ALONE = """
+import itertools, os, sys, time
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+from edge_genre import Classifier
+from edge_genre.benchmarks.streaming import Loop
+from tests import soak
+classifier = Classifier.load()
+hop = classifier.round_hop(soak.HOP)
+piece = soak.piece(round(hop * soak.RATE))
+results = classifier.stream(Loop(piece, soak.RATE, hop=hop), hop=hop)
+def take(count):
+    begin = time.process_time()
+    for _ in itertools.islice(results, count):
+        pass
+    return time.process_time() - begin
+take(100)
+print(take(1024) / 1024 * 1e3)
+"""
 
 
 @dataclass(frozen=True)
@@ -56,9 +80,10 @@ class Look:
     files: int
     threads: int
     cpu_seconds: float
+    windows: int
 
     @classmethod
-    def at(cls, process: int, hours: float) -> Look:
+    def at(cls, process: int, hours: float, windows: int) -> Look:
         folder = Path(f"/proc/{process}")
         status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         spent = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
@@ -68,6 +93,7 @@ class Look:
             files=len(list((folder / "fd").iterdir())),
             threads=int(status["Threads"]),
             cpu_seconds=sum(map(int, spent)) / _CPU_TICKS,
+            windows=windows,
         )
 
 
@@ -85,6 +111,7 @@ class Soak:
     dropped, skipped : samples and windows that were lost
     plays : in the history
     seconds : that it took
+    alone : CPU time of front end and inference of a window, milliseconds, measured beside it
     """
 
     output: str
@@ -96,6 +123,18 @@ class Soak:
     skipped: int = 0
     plays: int = 0
     seconds: float = 0.0
+    alone: list[float] = field(default_factory=list)
+
+    @property
+    def cpu(self) -> float:
+        """CPU time of a window and of all that `listen` does for it, milliseconds."""
+        first, last = self.looks[0], self.looks[-1]
+        return (last.cpu_seconds - first.cpu_seconds) / (last.windows - first.windows) * 1e3
+
+    @property
+    def cost(self) -> float:
+        """The same in units of front end and inference."""
+        return self.cpu / statistics.mean(self.alone)
 
     @property
     def growth_kb(self) -> int:
@@ -110,17 +149,18 @@ class Soak:
         assert self.compared > 0
         assert self.differing == 0, f"{self.differing} of {self.compared} windows differ"
         assert self.dropped == self.skipped == 0
+        assert self.cost < MOST_COST, f"listening costs {self.cost:.2f} of what classifying does"
 
     def summary(self) -> str:
         """All of it in a line."""
         first, last = self.looks[0], self.looks[-1]
-        cpu = (last.cpu_seconds - first.cpu_seconds) / (last.hours - first.hours)
         return (
             f"{last.hours:.2f} h of audio in {self.seconds:.0f} s, {self.output}: resident memory "
             f"{first.resident_kb} kB after {first.hours * 60:.0f} min, at most {self.growth_kb} kB "
             f"more later; {last.files} files, {last.threads} threads; {self.windows} windows, "
             f"{self.differing} of {self.compared} unlike the same in the first 16 min; "
-            f"{self.plays} plays; {cpu:.1f} s of CPU an hour of audio"
+            f"{self.plays} plays; {self.cpu:.2f} ms of CPU a window, {self.cost:.2f} of what front "
+            "end and inference take"
         )
 
 
@@ -137,16 +177,17 @@ def soak(hours: float, output: str = "json", look: Callable[[Look], None] = lamb
     rate = classifier.spec.sample_rate
     hop = round(classifier.round_hop(HOP) * rate)
     window = classifier.spec.window_samples
-    piece = _piece(hop * RATE // rate)
-    period = len(piece) // (hop * RATE // rate)  # windows
+    sound = piece(hop * RATE // rate)
+    period = len(sound) // (hop * RATE // rate)  # windows
     done = Soak(output, [])
+    done.alone.append(_alone())
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder, contextlib.ExitStack() as stack:
         history = Path(folder) / "plays.db"
         broker = Mosquitto(Path(folder), "allow_anonymous true")
         broker.start()
         stack.callback(broker.kill)
-        microphone = stack.enter_context(FedMicrophone(piece))
+        microphone = stack.enter_context(FedMicrophone(sound))
         outputs = ["--history", str(history), "--mqtt", f"mqtt://127.0.0.1:{broker.port}/music"]
         process = subprocess.Popen(
             [PROGRAM, "listen", f"--{output}", "--hop", str(HOP), *outputs],
@@ -181,7 +222,7 @@ def soak(hours: float, output: str = "json", look: Callable[[Look], None] = lamb
                 done.compared += 1
                 done.differing += same != seen[place]
             if end >= SETTLED_HOURS * 3600 + len(done.looks) * _EVERY or number == total - 1:
-                done.looks.append(Look.at(process.pid, end / 3600))
+                done.looks.append(Look.at(process.pid, end / 3600, done.windows))
                 look(done.looks[-1])
         done.seconds = time.monotonic() - begin
         process.terminate()
@@ -201,10 +242,19 @@ def soak(hours: float, output: str = "json", look: Callable[[Look], None] = lamb
             ).fetchone()
         assert windows >= total - 1  # SIGTERM may come between two outputs of one window
         assert broker.word("music/availability") == "offline"
+    done.alone.append(_alone())
     return done
 
 
-def _piece(hop: int) -> NDArray[np.float32]:
+def _alone() -> float:
+    """Milliseconds of CPU time, see `_ALONE`."""
+    result = subprocess.run(
+        [sys.executable, "-c", _ALONE], cwd=_ROOT, capture_output=True, text=True, check=True
+    )
+    return float(result.stdout)
+
+
+def piece(hop: int) -> NDArray[np.float32]:
     """The demo clip and a pause, again and again."""
     with AudioFile(clip()) as file:
         assert file.rate == RATE

@@ -28,9 +28,12 @@ COLUMNS = (
 class JsonLines:
     """The documented schema, an object a line."""
 
+    def __init__(self) -> None:
+        self._encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
     def write(self, event: Event) -> None:
         """Print one line, at once."""
-        click.echo(json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False))
+        click.echo(self._encoder.encode(event.to_dict()))
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -1,5 +1,7 @@
 """The history: real files, real processes, and what befalls them in weeks on a shelf.
 
+What mounts disks and stops them needs root, and is slow, as is what takes seconds.
+
 Run as a program with a path, this file is one that listens: for so many windows, or for ever.
 """
 
@@ -38,9 +40,6 @@ from edge_genre.outputs import history as module
 from edge_genre.outputs.history import MAX_WAITING, SCHEMA, History, HistoryError
 from edge_genre.playing import NowPlaying, Playing
 from edge_genre.results import SILENCE, WindowResult
-
-# Mounts disks and stops them, and fills a day: root and minutes.
-pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -474,6 +473,7 @@ class TestFaults:
     def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_RETRY_SECONDS", PACE)
 
+    @pytest.mark.slow
     def test_killed(self, tmp_path: Path) -> None:
         path = tmp_path / "h.db"
         kept: list[Any] = []
@@ -491,6 +491,7 @@ class TestFaults:
             kept = found
         assert len(run(path, "--csv").output.splitlines()) == len(kept) + 1
 
+    @pytest.mark.slow
     def test_power_cuts(self, card: Disk, report: Callable[[str], None]) -> None:
         """On ext4, which loses all that was not flushed; the process only sees the disk fail."""
         path = card.folder / "h.db"
@@ -521,6 +522,7 @@ class TestFaults:
         )
         assert len(rows(path)) == len(kept)
 
+    @pytest.mark.slow
     def test_power_cut_at_the_first_start(self, card: Disk) -> None:
         """Whatever there is of a new file afterwards, the next start makes a history of it."""
         for number in range(8):
@@ -535,6 +537,7 @@ class TestFaults:
             assert rows(path, "label")[-1] == ("rock",)
             assert not said
 
+    @pytest.mark.slow
     def test_disk_full(self, small_disk: Disk) -> None:
         path = small_disk.folder / "h.db"
         said: list[str] = []
@@ -560,6 +563,7 @@ class TestFaults:
         assert said == [full, again] * (len(said) // 2)
         assert rows(path, "label, seconds")[1:-1] == [(GENRES[n % 5], 10.0) for n in range(1, 299)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("begun", [False, True])
     def test_disk_full_from_the_start_to_the_end(self, small_disk: Disk, begun: bool) -> None:
         path = small_disk.folder / "h.db"
@@ -576,6 +580,7 @@ class TestFaults:
             small_disk.free()
             assert len(rows(path)) == 1
 
+    @pytest.mark.slow
     def test_read_only(self, small_disk: Disk) -> None:
         path = small_disk.folder / "h.db"
         listen(path, events(["rock"] * 5))
@@ -625,6 +630,7 @@ class TestFaults:
         report(f"while another process locks the file: write {max(took) * 1e3:.2f} ms at most")
         assert max(took) < 0.25
 
+    @pytest.mark.slow
     def test_locked_at_the_end(self, tmp_path: Path) -> None:
         path = tmp_path / "h.db"
         listen(path, events(["rock"] * 5))
@@ -637,6 +643,7 @@ class TestFaults:
             assert time.perf_counter() - begin < 1.0
         assert said[-1] == f"{path}: is locked by another process; plays that are not in it: 1"
 
+    @pytest.mark.slow
     def test_a_card_that_stalls(self, card: Disk, report: Callable[[str], None]) -> None:
         """Nothing that is written comes back for seconds, as while a card collects its garbage."""
         path = card.folder / "h.db"
@@ -771,6 +778,7 @@ class TestFaults:
 class TestCost:
     """What a history costs while nothing is wrong."""
 
+    @pytest.mark.slow
     def test_a_day(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Callable[[str], None]
     ) -> None:
@@ -869,6 +877,7 @@ class TestCommand:
         assert [json.loads(line)["label"] for line in lines] == ["jazz", "rock"]
         assert "the latest 2 of 4 plays; see --limit" in run(path, "--limit", "2").output
 
+    @pytest.mark.slow
     def test_a_table_is_short_unless_asked(self, tmp_path: Path) -> None:
         path = tmp_path / "long.db"
         for _ in range(3):
@@ -960,6 +969,7 @@ class TestCommand:
         assert counts == sorted(counts)
         assert counts[-1] > counts[0]
 
+    @pytest.mark.slow
     def test_listen_ends_with_its_history_written(self, tmp_path: Path) -> None:
         """SIGTERM, as systemd sends it, a few windows into a song: all of them are in the file."""
         path = tmp_path / "h.db"
@@ -980,6 +990,7 @@ class TestCommand:
         assert play["seconds"] == pytest.approx(last["end"], abs=2e-3)
         assert not _log(path).exists()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("state", ["closed", "killed"])
     def test_reads_in_a_folder_that_is_somebody_else_s(self, tmp_path: Path, state: str) -> None:
         """As a person does whose system has the service write it."""
@@ -1003,6 +1014,7 @@ class TestCommand:
         )
         assert int(found.stdout) == len(rows(path)) > 3
 
+    @pytest.mark.slow
     def test_slow_readers_do_not_keep_the_log_from_being_emptied(self, tmp_path: Path) -> None:
         """Somebody pages through the list: no transaction stays open between two pages of it."""
         path = tmp_path / "h.db"

@@ -25,8 +25,8 @@ from edge_genre.demo import clip
 from tests.requirements import require_system
 from tests.virtual_microphone import missing as sound
 
-# Starts a real systemd in namespaces of its own: root and minutes.
-pytestmark = pytest.mark.slow
+# What starts a real systemd, in namespaces of its own, needs root and takes minutes.
+slow = pytest.mark.slow
 
 PACKAGES = Path(edge_genre.__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("edge-genre")
@@ -511,6 +511,7 @@ def listening(**values: Any) -> Listening:
     return Listening(Path("/run/program"), **values)
 
 
+@slow
 def test_start_waits_until_it_is_ready(unit: Service, systemd: Systemd) -> None:
     go = systemd.root / "run/go"
     body = (
@@ -529,6 +530,7 @@ def test_start_waits_until_it_is_ready(unit: Service, systemd: Systemd) -> None:
     go.unlink()
 
 
+@slow
 def test_stops_in_order(unit: Service, systemd: Systemd) -> None:
     unit.install("manager.ready(); serve()", system_unit(listening()))
     unit.start()
@@ -536,6 +538,7 @@ def test_stops_in_order(unit: Service, systemd: Systemd) -> None:
     assert unit.state("ActiveState", "Result", "NRestarts") == ["inactive", "success", "0"]
 
 
+@slow
 def test_watchdog_ends_what_hangs_and_starts_it_again(unit: Service) -> None:
     body = "manager.ready(); serve(3)\ndef hangs(): time.sleep(60)\nhangs()"
     unit.install(body, system_unit(listening()), "WatchdogSec=2")
@@ -548,6 +551,7 @@ def test_watchdog_ends_what_hangs_and_starts_it_again(unit: Service) -> None:
     assert "in hangs" in unit.said()
 
 
+@slow
 def test_never_gives_up(unit: Service) -> None:
     unit.install("sys.exit(1)", system_unit(listening()), "RestartSec=10ms")
     with pytest.raises(AssertionError):
@@ -557,6 +561,7 @@ def test_never_gives_up(unit: Service) -> None:
     assert unit.state("ActiveState") == ["activating"]
 
 
+@slow
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGSEGV)", "manager.ready(); 1 / 0"])
 def test_starts_again_after_a_crash(unit: Service, end: str) -> None:
     unit.install(end, system_unit(listening()))
@@ -565,6 +570,7 @@ def test_starts_again_after_a_crash(unit: Service, end: str) -> None:
     unit.wait_for(lambda: int(unit.state("NRestarts")[0]) >= 1)
 
 
+@slow
 def test_wrong_options_are_not_tried_again(unit: Service) -> None:
     unit.install("sys.exit(2)", system_unit(listening()))
     with pytest.raises(AssertionError):
@@ -572,6 +578,7 @@ def test_wrong_options_are_not_tried_again(unit: Service) -> None:
     assert unit.state("ActiveState", "NRestarts") == ["failed", "0"]
 
 
+@slow
 def test_arguments_arrive_as_they_are(systemd: Systemd, unit: Service) -> None:
     folder = "".join(letter for letter in ODD if letter not in "\"'\\")  # which systemd refuses
     odd = Service(systemd, f"/run/{folder}/edge-genre")
@@ -628,6 +635,7 @@ def variables(systemd: Systemd) -> None:
     (folder / "environment").chmod(0o600)
 
 
+@slow
 @pytest.mark.usefixtures("device", "variables")
 def test_what_it_can_do_and_what_not(unit: Service, systemd: Systemd) -> None:
     unit.install(_CONFINED, system_unit(listening(history=Path("plays.db"))))
@@ -650,6 +658,7 @@ def test_what_it_can_do_and_what_not(unit: Service, systemd: Systemd) -> None:
     assert not (systemd.root / "tmp/file").exists()
 
 
+@slow
 def test_account_and_broker(unit: Service) -> None:
     unit.install(_CONFINED, system_unit(listening(network=True), "daemon"))
     unit.start()
@@ -670,6 +679,7 @@ def read_only(systemd: Systemd) -> Iterator[None]:
     systemd.run("bash", "-c", switch.format("rw"))
 
 
+@slow
 def test_read_only_root(unit: Service, request: pytest.FixtureRequest) -> None:
     unit.install(_CONFINED, system_unit(listening()))
     request.getfixturevalue("read_only")
@@ -679,6 +689,7 @@ def test_read_only_root(unit: Service, request: pytest.FixtureRequest) -> None:
     assert True not in (found["state"], *found["elsewhere"])
 
 
+@slow
 def test_history_on_a_read_only_root(
     unit: Service, systemd: Systemd, request: pytest.FixtureRequest
 ) -> None:
@@ -703,6 +714,7 @@ def test_history_on_a_read_only_root(
 _SERVICE = (str(PROGRAM), "service")
 
 
+@slow
 def test_installs_into_the_system(systemd: Systemd) -> None:
     beside = ("env", f"PYTHONPATH={PACKAGES}", *_SERVICE)
     systemd.run("rm", "-rf", f"/etc/systemd/system/{UNIT}", "/etc/edge-genre")
@@ -757,6 +769,7 @@ def session(systemd: Systemd) -> Callable[..., subprocess.CompletedProcess[str]]
     return run
 
 
+@slow
 def test_session(
     systemd: Systemd, session: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -800,6 +813,7 @@ def microphone(systemd: Systemd) -> None:
     )
 
 
+@slow
 @pytest.mark.usefixtures("microphone")
 @pytest.mark.alone
 def test_listens_as_a_service(unit: Service, systemd: Systemd) -> None:
@@ -820,6 +834,7 @@ def test_listens_as_a_service(unit: Service, systemd: Systemd) -> None:
     assert systemd.run(sys.executable, "-c", program).stdout == "('ok',)\n"
 
 
+@slow
 @pytest.mark.alone
 def test_tells_the_manager(tmp_path: Path) -> None:
     """The real program, with the manager's socket in the hand of this test."""

@@ -12,7 +12,7 @@ from tests.virtual_microphone import missing as sound_missing
 pytestmark = pytest.mark.alone
 
 
-@pytest.mark.parametrize("output", ["json", "csv"])
+@pytest.mark.parametrize("output", ["json", pytest.param("csv", marks=pytest.mark.slow)])
 def test_half_an_hour(
     output: str, report: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from edge_genre.errors import ConversionError
 from edge_genre.model_file import attach
 from tests import models_on_the_fly as small
 from tests.models_on_the_fly import LABELS, SPEC
+from tests.requirements import require_package
 
 WAVEFORM = waveform_spec(SPEC)
 
@@ -69,8 +70,7 @@ def test_texts_that_are_empty() -> None:
 
 
 def test_another_reader_of_the_schema() -> None:
-    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
-
+    schema = require_package("mediapipe.tasks.metadata.metadata_schema_py_generated")
     model = flatbuffer.parse(with_metadata(graph(), INFO))
     (entry,) = [each for each in model.metadata if each.name == NAME]
     buffer = bytes(model.buffers[entry.buffer].data)

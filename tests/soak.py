@@ -149,7 +149,6 @@ class Soak:
         assert self.compared > 0
         assert self.differing == 0, f"{self.differing} of {self.compared} windows differ"
         assert self.dropped == self.skipped == 0
-        assert self.cost < MOST_COST, f"listening costs {self.cost:.2f} of what classifying does"
 
     def summary(self) -> str:
         """All of it in a line."""
@@ -304,6 +303,8 @@ def main(hours: float, outputs: tuple[str, ...]) -> None:
         click.echo(found[-1].summary())
     for one in found:
         one.check()
+        # Not in a test beside others: of what is measured one after the other, load makes anything.
+        assert one.cost < MOST_COST, f"listening costs {one.cost:.2f} of what classifying does"
 
 
 if __name__ == "__main__":

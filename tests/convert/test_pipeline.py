@@ -211,6 +211,7 @@ def test_what_drifts_is_not_kept(music_windows, tmp_path) -> None:
     assert gate.startswith("failed, kept by force: ")
 
 
+@pytest.mark.slow
 def test_one_format_that_fails_leaves_the_others(keras_file, tmp_path) -> None:
     """The limit of time here; a crash ends the same way (see test_isolation)."""
     (tmp_path / "out").mkdir()
@@ -225,6 +226,7 @@ def test_one_format_that_fails_leaves_the_others(keras_file, tmp_path) -> None:
     assert report.exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_time_limit(keras_file, tmp_path) -> None:
     with pytest.raises(ConversionError, match="not done after 1 s: give it longer with --timeout"):
         convert(keras_file, output=tmp_path, **options(timeout=1))

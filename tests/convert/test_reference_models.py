@@ -59,6 +59,7 @@ def all_kept(report: ConversionReport) -> None:
         pytest.param("three_channel_cnn.ckpt", "three-channel-first", {}, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_five_channel_cnn(
     name: str,
     preset: str,

@@ -402,6 +402,7 @@ def real_windows(clips: Path, spec: FrontEndSpec, wanted: int = 500) -> list[np.
     return windows
 
 
+@pytest.mark.slow
 def test_bundled_models_on_real_music(clips: Path, report) -> None:
     """Every bundled file: 500 real windows, or as many as there are of 30 s."""
     windows: dict[str, list[np.ndarray]] = {}

@@ -79,6 +79,7 @@ def test_parts_share_no_window(tmp_path: Path) -> None:
     assert [len(part) for part in load(tmp_path / "x.npy", None).parts()] == [8, 8]
 
 
+@pytest.mark.slow
 def test_without_data_music_is_composed() -> None:
     windows = load(None, wanted=30)
     assert windows.features.shape == (30, *SPEC.shape)

@@ -43,6 +43,7 @@ def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "music"
 
 
+@pytest.mark.slow
 def test_from_a_folder_of_audio_to_files_that_classify(music, tmp_path):
     output = tmp_path / "run"
     steps = ("--steps", "60", "--evaluate-every", "30", "--json", "--baselines")

@@ -71,6 +71,7 @@ def test_many_copies_hang_together() -> None:
     assert set(called) == {"track: 0"}
 
 
+@pytest.mark.slow
 def test_of_real_clips_each_finds_its_copies_and_no_other(
     clips: Path, tmp_path: Path, report: Callable[[str], None]
 ) -> None:

@@ -100,6 +100,7 @@ def test_artists_of_a_table_stay_together(music, tmp_path):
     assert not numbers[0] & numbers[1]
 
 
+@pytest.mark.slow
 def test_a_run_on_other_tracks_is_not_continued(music, tmp_path):
     steps = ("--steps", "2", "--evaluate-every", "1")
     run("train", music, "-o", tmp_path, *steps)
@@ -117,6 +118,7 @@ def test_baselines_know_a_hum_from_a_ring(music):
     assert statistics(windows).shape == (len(windows), 5 * SPEC.n_mels)
 
 
+@pytest.mark.slow
 def test_protocols(music, tmp_path):
     steps = ("--steps", "30", "--json")
     crossed = json.loads(

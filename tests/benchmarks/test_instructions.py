@@ -48,6 +48,7 @@ def test_a_window_is_the_difference_of_two_processes(counted: None) -> None:
     assert result["runs"] == counts()["runs"]
 
 
+@pytest.mark.slow
 def test_real_counts_are_those_of_the_reference() -> None:
     """Of code, not of a machine; other versions of the libraries may run other code."""
     require_system([name for name in ("valgrind",) if shutil.which(name) is None])

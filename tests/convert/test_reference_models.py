@@ -212,6 +212,7 @@ def _moments(rows: Iterable[np.ndarray]) -> Iterator[float]:
         yield float(row.var())
 
 
+@pytest.mark.slow
 def test_a_tflite_file_gets_a_description_and_becomes_onnx(
     reference_models: Path, tmp_path: Path, report: Report
 ) -> None:

@@ -320,6 +320,7 @@ def test_command_line(converted, tmp_path: Path) -> None:
     assert "front end in graph: kind log_mel" in inspected.output
 
 
+@pytest.mark.slow
 def test_features_from_a_file(tmp_path: Path) -> None:
     """They gate the classifier; the front end is compared on music that is composed."""
     source, data = tmp_path / "small.onnx", tmp_path / "x.npy"

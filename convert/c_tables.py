@@ -9,7 +9,7 @@ import numpy as np
 from edge_genre.convert.c_source import array, comment, header, number
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
-from edge_genre.frontend.mel import mel_filters
+from edge_genre.frontend.mel import filters_of
 from edge_genre.frontend.tables import dct
 
 SPEC, TABLES = "edge_genre_spec.h", "edge_genre_tables.h"
@@ -87,15 +87,7 @@ def _arrays(spec: FrontEndSpec) -> list[str]:
     n = spec.n_fft
     sine = np.sin(2 * np.pi * np.arange(3 * n // 4) / n)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n // 2 + 1) / n)
-    filters = mel_filters(
-        sample_rate=spec.sample_rate,
-        n_fft=n,
-        n_mels=spec.n_mels,
-        fmin=spec.fmin,
-        fmax=spec.sample_rate / 2 if spec.fmax is None else spec.fmax,
-        scale=spec.mel_scale,
-        slaney=spec.mel_norm == "slaney",
-    )
+    filters = filters_of(spec)
     first, count, weights = [], [], []
     for band in filters:
         used = np.flatnonzero(band)

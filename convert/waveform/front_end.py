@@ -16,7 +16,7 @@ from edge_genre.convert.waveform.dft import power_spectra
 from edge_genre.convert.waveform.writer import Value, Writer
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec, tables
-from edge_genre.frontend.mel import mel_filters
+from edge_genre.frontend.mel import filters_of
 
 KINDS = ("log_mel", "mfcc", "mfcc_deltas")
 
@@ -100,15 +100,7 @@ def _frames(writer: Writer, spec: FrontEndSpec, samples: Value) -> Value:
 
 def _levels(writer: Writer, spec: FrontEndSpec, power: Value) -> Value:
     """Mel levels, with reference and floor [shape=(n_frames, n_mels)]."""
-    filters = mel_filters(
-        sample_rate=spec.sample_rate,
-        n_fft=spec.n_fft,
-        n_mels=spec.n_mels,
-        fmin=spec.fmin,
-        fmax=spec.sample_rate / 2 if spec.fmax is None else spec.fmax,
-        scale=spec.mel_scale,
-        slaney=spec.mel_norm == "slaney",
-    )
+    filters = filters_of(spec)
     mel = writer.concat(
         [
             writer.dense(writer.part(power, first, first + len(weights)), weights)

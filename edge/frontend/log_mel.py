@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.frontend.mel import mel_filters
+from edge_genre.frontend.mel import filters_of
 from edge_genre.frontend.spec import FrontEndSpec
 
 # A low mel filter spans a handful of bins and a high one hundreds, so that most of a dense product
@@ -26,15 +26,7 @@ class LogMel:
     def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
         self.spec = spec
         self.widths: tuple[int, ...] = (spec.n_mels,)
-        filters = mel_filters(
-            sample_rate=spec.sample_rate,
-            n_fft=spec.n_fft,
-            n_mels=spec.n_mels,
-            fmin=spec.fmin,
-            fmax=spec.sample_rate / 2 if spec.fmax is None else spec.fmax,
-            scale=spec.mel_scale,
-            slaney=spec.mel_norm == "slaney",
-        )
+        filters = filters_of(spec)
         self._groups = list(_banded(filters.astype(dtype, copy=False)))
 
     def analyse(self, power: NDArray[Any], rows: list[NDArray[Any]]) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_genre import self_test
 from edge_genre.audio.file import AudioFile
-from edge_genre.audio.microphone import Microphone
 from edge_genre.audio.source import Metered, Source, naming
 from edge_genre.engines import Engine
 from edge_genre.errors import ModelError, SelfTestError
@@ -293,6 +292,8 @@ class Classifier:
         DeviceError
             PortAudio or the device is missing, or the device goes away.
         """
+        from edge_genre.audio.microphone import Microphone
+
         with Microphone(device) as source:
             yield from self.stream(
                 source, hop=self.round_hop(hop), silence_dbfs=silence_dbfs, live=True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from importlib.resources import files
 from pathlib import Path
 
+from edge_genre import models
 from edge_genre.errors import ModelError
 
 DEFAULT = "songnet-gtzan"
@@ -14,7 +14,7 @@ ENVIRONMENT = "EDGE_GENRE_MODEL"
 
 def bundled_models() -> list[Path]:
     """Bundled model files, sorted by name; TFLite before ONNX."""
-    folder = Path(str(files("edge_genre.models").joinpath("bundled")))
+    folder = Path(str(models.__file__)).with_name("bundled")
     found = [path for path in folder.iterdir() if path.suffix in (".tflite", ".onnx")]
     return sorted(found, key=lambda path: (path.stem, path.suffix == ".onnx"))
 

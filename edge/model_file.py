@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,6 +234,8 @@ def write(path: str | Path, model: bytes, info: ModelInfo) -> None:
     ModelError
         The model is neither TFLite nor ONNX, or the file cannot be written.
     """
+    import tempfile  # a moment's work to load, and who classifies writes no file
+
     path = Path(path)
     content = attach(model, info)
     try:

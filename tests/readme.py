@@ -23,10 +23,18 @@ README = Path(__file__).parents[1] / "README.md"
 WIDTH = 88
 
 
+def every_command() -> dict[str, click.Command]:
+    """The commands by name, loaded."""
+    context = click.Context(main)
+    names = main.list_commands(context)
+    found = {name: main.get_command(context, name) for name in names}
+    return {name: command for name, command in found.items() if command}
+
+
 def commands() -> str:
     """The help of every command."""
     parts = []
-    for name, command in sorted(main.commands.items()):
+    for name, command in every_command().items():
         context = click.Context(
             command,
             info_name=f"edge-genre {name}",

@@ -93,10 +93,10 @@ def command(
 
         printer = SongTable(windows, top, alone=len(files) == 1)
     failed = 0
-    progress = _progress(len(files), quiet=sys.stdout.isatty() and (as_json or as_csv))
+    among_results = sys.stdout.isatty() and (as_json or as_csv)
+    shown = len(files) > 1 and sys.stderr.isatty() and not among_results
     try:
-        with progress:
-            task = progress.add_task("classifying", total=len(files))
+        with _Progress(len(files), shown=shown) as progress:
             for path in files:
                 try:
                     if path == "-":
@@ -109,9 +109,9 @@ def command(
                         printer.song(classifier.classify_file(path, **classify))
                 except AudioError as error:
                     failed += 1
-                    progress.console.print(f"edge-genre: {error}", highlight=False, markup=False)
+                    progress.problem(str(error))
                     printer.problem(path, str(error))
-                progress.advance(task)
+                progress.advance()
     finally:
         printer.close()  # after Ctrl-C too: what is done is done
     if failed:
@@ -142,19 +142,46 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _progress(total: int, *, quiet: bool) -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+class _Progress:
+    """A bar on the standard error, and the problems above it.
 
-    console = Console(stderr=True, soft_wrap=True)
-    return Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=quiet or total < 2 or not console.is_terminal,
-    )
+    Rich is loaded for a bar alone: a single file's answer does not wait for it.
+    """
+
+    def __init__(self, total: int, *, shown: bool) -> None:
+        self._bar: Progress | None = None
+        if shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+            self._bar = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True, soft_wrap=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("classifying", total=total)
+
+    def __enter__(self) -> _Progress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self) -> None:
+        if self._bar:
+            self._bar.advance(self._task)
+
+    def problem(self, message: str) -> None:
+        line = f"edge-genre: {message}"
+        if self._bar:
+            self._bar.console.print(line, highlight=False, markup=False)
+        else:
+            click.echo(line, err=True)
 
 
 class _Json:

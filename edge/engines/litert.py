@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -65,17 +65,12 @@ def _interpreter(engines: Sequence[str]) -> tuple[Any, str]:
         except ImportError as error:
             failures.append(f"{package}: {_line(error)}")
             continue
-        return found, f"{package} {_version(package)}"
+        # Not from the package's metadata: what reads them takes longer to load than the engine.
+        parent = sys.modules[_MODULES[package].partition(".")[0]]
+        return found, f"{package} {getattr(parent, '__version__', 'of unknown version')}"
     raise EngineError(
         f"no engine for TFLite files: pip install {engines[0]} ({'; '.join(failures)})"
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a build of one's own, or a nightly
-        return "of unknown version"
 
 
 def _quantize(features: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:

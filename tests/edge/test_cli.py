@@ -28,6 +28,7 @@ from edge_genre.library import bundled_models
 from edge_genre.model_file import write
 from edge_genre.results import SILENCE
 from tests import models_on_the_fly as small
+from tests.readme import every_command
 from tests.signals import music
 
 RATE = 22_050
@@ -481,11 +482,7 @@ def test_names_too_long(model: Path) -> None:
         assert "cannot be read" in run(*arguments, code=1).stderr
 
 
-def _walk() -> list[tuple[str, Any]]:
-    return sorted(main.commands.items())
-
-
-@pytest.mark.parametrize(("name", "entry"), _walk())
+@pytest.mark.parametrize(("name", "entry"), every_command().items())
 def test_every_command_and_option_has_help(name: str, entry: Any) -> None:
     assert entry.help
     for parameter in entry.params:

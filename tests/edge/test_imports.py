@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_genre.demo import clip
+
 HEAVY = (
     "tensorflow torch librosa scipy matplotlib keras onnx sklearn numba edge_genre.convert".split()
 )
@@ -48,13 +50,26 @@ def test_what_is_not_used_is_not_loaded() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def _loaded(names: list[str], *arguments: str) -> str:
+    """Which of the modules the program has loaded at its end."""
+    program = f"""
+import atexit, sys
+atexit.register(lambda: print([n for n in {names!r} if n in sys.modules], file=sys.stderr))
+from edge_genre.cli import main
+main({list(arguments)!r})
+"""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stderr.strip()
+
+
 def test_commands_load_nothing_before_they_run() -> None:
     """A slow card reads NumPy for half a second: help and completion do without."""
-    check = "import sys, edge_genre.cli; print([n for n in ('numpy', 'rich') if n in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", check], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    assert _loaded(["numpy", "rich"], "--help") == "[]"
+
+
+def test_the_first_answer_waits_for_nothing_else() -> None:
+    names = ["rich", "importlib.metadata", "sounddevice", "edge_genre.cli.listen"]
+    assert _loaded([*names, "numpy"], "classify", str(clip()), "--json") == "['numpy']"
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from edge_genre.benchmarks.footprint import (
     edge_genre,
     installed,
     installed_runtime,
+    installed_small_runtime,
     listening,
     starts,
 )
@@ -322,7 +323,11 @@ class _Run:
             version = this_machine(package).packages[package].partition("+")[0]
             found[name] = installed([librosa, f"{package}=={version}"], cache)
         self._progress("installing edge-genre")
-        return {"edge-genre": installed_runtime(self._plan.project), **found}
+        ours = {"edge-genre": installed_runtime(self._plan.project)}
+        small = installed_small_runtime(self._plan.project)
+        if small:
+            ours["smallest"] = small
+        return {**ours, **found}
 
 
 def _required(path: Path) -> Path:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
@@ -136,35 +138,78 @@ def installed(requirements: Sequence[str], cache: Path) -> dict[str, Any]:
 
 def installed_runtime(project: Path) -> dict[str, Any]:
     """The same of this project's own runtime, from a folder with its sources."""
+    with _sources(project) as copy:
+        return _size([str(copy)])
+
+
+# What `apt install --no-install-recommends python3-numpy` adds to Debian 12 with Python.
+_DEBIAN_NUMPY = ("python3-numpy", "libblas3", "liblapack3", "libgfortran5", "libquadmath0")
+
+
+def installed_small_runtime(project: Path) -> dict[str, Any] | None:
+    """The same of the smallest installation (see firmware_notes/raspberry_pi.md).
+
+    Its NumPy is Debian's, which counts as large as Debian says; None where no Debian is asked.
+    """
+    shown = subprocess.run(
+        ["apt-cache", "show", "--no-all-versions", *_DEBIAN_NUMPY], capture_output=True, text=True
+    )
+    sizes = re.findall(r"^Installed-Size: (\d+)$", shown.stdout, re.MULTILINE)
+    if len(sizes) != len(_DEBIAN_NUMPY):
+        return None
+    with _sources(project) as copy:
+        # Not NumPy, which pip would take from its own index for a folder of its own.
+        engine = ["--no-deps", str(copy), "tflite-runtime"]
+        found = _size(["click", "rich", "sounddevice", "soundfile"], engine, leave_out=("numpy",))
+    numpy = {"Debian's numpy": 1024 * sum(map(int, sizes))}
+    largest = sorted((numpy | found["largest"]).items(), key=lambda item: -item[1])
+    return {
+        "bytes": found["bytes"] + sum(numpy.values()),
+        "largest": dict(largest[:_LARGEST]),
+        "versions": found["versions"],
+    }
+
+
+@contextlib.contextmanager
+def _sources(project: Path) -> Iterator[Path]:
+    """A copy of what the wheel is made of, since building leaves files behind."""
     if not (project / "setup.cfg").is_file():
         raise EngineError(f"{project}: holds no setup.cfg: give the repository with --project")
     with TemporaryDirectory() as folder:
-        copy = Path(folder) / "edge-genre"  # since building leaves files behind
+        copy = Path(folder) / "edge-genre"
         copy.mkdir()
         for name in _SOURCES:
             shutil.copy(project / name, copy)
         for name in _PACKAGES:
             shutil.copytree(project / name, copy / name, ignore=shutil.ignore_patterns("*.pyc"))
-        return _size([str(copy)])
+        yield copy
 
 
-def _size(requirements: Sequence[str]) -> dict[str, Any]:
-    """Bytes of the files without compiled Python, the largest packages, and the versions."""
+def _size(*installs: Sequence[str], leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """Bytes of the files without compiled Python, the largest packages, and the versions.
+
+    Parameters
+    ----------
+    installs : what each ``pip install`` is given
+    leave_out : packages that count nothing
+    """
     with TemporaryDirectory() as folder:
         target = Path(folder) / "packages"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
-        done = subprocess.run(
-            [*command, "--target", target, *requirements], capture_output=True, text=True
-        )
-        if done.returncode:
-            said = (done.stderr.strip() or "nothing").splitlines()[-1]
-            raise EngineError(f"pip install {' '.join(requirements)}: {said}")
+        for arguments in installs:
+            done = subprocess.run(
+                [*command, "--target", target, *arguments], capture_output=True, text=True
+            )
+            if done.returncode:
+                said = (done.stderr.strip() or "nothing").splitlines()[-1]
+                raise EngineError(f"pip install {' '.join(arguments)}: {said}")
         sizes: dict[str, int] = {}
         for path in target.rglob("*"):
             if path.is_file() and not path.is_symlink() and path.suffix != ".pyc":
                 # The libraries that a wheel brings lie beside its package.
                 top = path.relative_to(target).parts[0].removesuffix(".libs")
-                sizes[top] = sizes.get(top, 0) + path.stat().st_size
+                if top.split("-")[0] not in leave_out:
+                    sizes[top] = sizes.get(top, 0) + path.stat().st_size
         versions = dict(
             path.name.removesuffix(".dist-info").rsplit("-", 1)
             for path in target.glob("*.dist-info")
@@ -173,5 +218,5 @@ def _size(requirements: Sequence[str]) -> dict[str, Any]:
     return {
         "bytes": sum(sizes.values()),
         "largest": {name: sizes[name] for name in largest},
-        "versions": versions,
+        "versions": {name: found for name, found in versions.items() if name not in leave_out},
     }

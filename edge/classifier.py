@@ -292,12 +292,11 @@ class Classifier:
         DeviceError
             PortAudio or the device is missing, or the device goes away.
         """
-        from edge_genre.audio.microphone import Microphone
+        from edge_genre.audio.microphone import Microphone, block_seconds
 
-        with Microphone(device) as source:
-            yield from self.stream(
-                source, hop=self.round_hop(hop), silence_dbfs=silence_dbfs, live=True
-            )
+        hop = self.round_hop(hop)
+        with Microphone(device, block=block_seconds(hop)) as source:
+            yield from self.stream(source, hop=hop, silence_dbfs=silence_dbfs, live=True)
 
     def round_hop(self, hop: float) -> float:
         """The nearest number of seconds that is a whole number of frames, one at least.

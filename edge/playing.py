@@ -78,7 +78,9 @@ class NowPlaying:
         self._margin = margin
         self._min_confidence = min_confidence
         self._majority = vote == "majority"
-        self._heard: deque[tuple[float, tuple[float, ...]]] = deque()
+        # Of the windows that decide: where they end, and their probabilities.
+        self._ends: deque[float] = deque()
+        self._rows: deque[tuple[float, ...]] = deque()
         self._smoothed: dict[str, float] | None = None
         self._label = ""
         self._challenged: float | None = None  # since when another label leads
@@ -105,7 +107,8 @@ class NowPlaying:
             self._label = leader
             self._challenged = None
         if self._label == SILENCE:  # what comes after it is another song
-            self._heard.clear()
+            self._ends.clear()
+            self._rows.clear()
             self._smoothed = None
         return self._playing(result.end)
 
@@ -114,14 +117,15 @@ class NowPlaying:
         if self._majority:
             best = max(probabilities, key=probabilities.__getitem__)
             probabilities = {genre: float(genre == best) for genre in probabilities}
-        self._heard.append((end, tuple(probabilities.values())))
-        while self._heard[0][0] <= end - self._smooth and len(self._heard) > 1:
-            self._heard.popleft()
-        columns = zip(*(row for _, row in self._heard), strict=True)
-        return {
-            genre: sum(column) / len(self._heard)
-            for genre, column in zip(probabilities, columns, strict=True)
-        }
+        self._ends.append(end)
+        self._rows.append(tuple(probabilities.values()))
+        while self._ends[0] <= end - self._smooth and len(self._ends) > 1:
+            self._ends.popleft()
+            self._rows.popleft()
+        # Added up anew each time: a sum that is kept would drift over weeks.
+        sums = map(sum, zip(*self._rows, strict=True))
+        count = len(self._rows)
+        return {genre: each / count for genre, each in zip(probabilities, sums, strict=True)}
 
     def _takes_over(self, leader: str, now: float) -> bool:
         if leader == self._label:

@@ -18,10 +18,9 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.audio.microphone import LATENCY_SECONDS
+from edge_genre.audio.microphone import block_seconds
 
 RATE = 44_100  # at which PortAudio opens ALSA's null device, in stereo and 32-bit floats
-BLOCK = round(LATENCY_SECONDS / 2 * RATE)  # frames that PortAudio asks for at once
 _PIPE_BYTES = 1 << 20  # as much as a pipe may have without root
 _ASOUNDRC = """
 pcm.!default {{ type file slave.pcm null file /dev/null infile {} format raw }}
@@ -34,11 +33,13 @@ class FedMicrophone:
     Parameters
     ----------
     sound : float32 [shape=(n,)], at `RATE`, heard again and again
+    hop : of who hears it, seconds
     """
 
-    def __init__(self, sound: NDArray[np.float32]) -> None:
+    def __init__(self, sound: NDArray[np.float32], *, hop: float) -> None:
         self._sound = np.repeat(sound.astype("<f4"), 2).tobytes()  # both channels
         self.given = 0  # frames
+        self.block = round(block_seconds(hop) * RATE)  # frames that PortAudio asks for at once
 
     def __enter__(self) -> FedMicrophone:
         self._folder = tempfile.TemporaryDirectory(prefix="fed-microphone-")
@@ -63,18 +64,18 @@ class FedMicrophone:
 
     def give(self, frames: int) -> None:
         """Let whole blocks be heard, as many as fit into so many frames since the beginning."""
-        while self.given + BLOCK <= frames:
+        while self.given + self.block <= frames:
             # A block at once: of a pipe with less in it the plugin takes what there is, and what
             # it records then has a hole.
             start = self.given * 8 % len(self._sound)
-            block = self._sound[start : start + BLOCK * 8]
-            block += self._sound[: BLOCK * 8 - len(block)]
+            block = self._sound[start : start + self.block * 8]
+            block += self._sound[: self.block * 8 - len(block)]
             patience = time.monotonic() + 60
             while self.full:
                 assert time.monotonic() < patience, "nobody listens"
                 time.sleep(0.001)
             assert os.write(self._pipe, block) == len(block)
-            self.given += BLOCK
+            self.given += self.block
 
     @property
     def full(self) -> bool:

@@ -22,10 +22,9 @@ _ALSA = re.compile(r"(?:plug)?hw:(?:CARD=)?([^,]+)(?:,(?:DEV=)?(\d+))?$")
 _PROC = Path("/proc")
 RING_SECONDS = 10.0
 # Audio comes in blocks that are long enough to cost little: waking up for each of those of 9 ms
-# that PortAudio would choose costs more than classifying.
-BLOCK_SECONDS = 0.2
-# What the device itself buffers, for when the machine is too busy to take it.
-LATENCY_SECONDS = 0.4
+# that PortAudio would choose costs more than classifying. The device itself buffers two of them,
+# for when the machine is too busy to take one.
+_SHORTEST_BLOCK, _LONGEST_BLOCK = 0.2, 0.5  # seconds
 # A device that gives nothing for so long has gone.
 TIMEOUT_SECONDS = 5.0
 
@@ -159,6 +158,11 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def block_seconds(hop: float) -> float:
+    """How much audio to take at once for windows so many seconds apart: half of that, roughly."""
+    return min(max(_SHORTEST_BLOCK, hop / 2), _LONGEST_BLOCK)
+
+
 class Microphone:
     """An input device at a rate that it supports. Use it as a context manager.
 
@@ -168,6 +172,7 @@ class Microphone:
     Parameters
     ----------
     device : index, part of a name, or None for the default
+    block : seconds of audio that come at once, see `block_seconds`
 
     Raises
     ------
@@ -175,7 +180,7 @@ class Microphone:
         PortAudio or the device is missing, or the device does not open.
     """
 
-    def __init__(self, device: str | int | None = None) -> None:
+    def __init__(self, device: str | int | None = None, *, block: float = _SHORTEST_BLOCK) -> None:
         sounddevice = _sounddevice()
         self.device = find_device(device)
         self.rate = next(iter(supported_rates(self.device)), self.device.rate)
@@ -186,8 +191,8 @@ class Microphone:
                 device=self.device.index,
                 channels=min(2, self.device.channels),
                 samplerate=self.rate,
-                blocksize=round(BLOCK_SECONDS * self.rate),
-                latency=LATENCY_SECONDS,
+                blocksize=round(block * self.rate),
+                latency=2 * block,
                 dtype="float32",
                 callback=self._receive,
             )

@@ -25,7 +25,7 @@ class ReopeningMicrophone:
 
     Parameters
     ----------
-    device : index, part of a name, or None for the default
+    device, block : see `edge_genre.audio.microphone.Microphone`
     say : is told in a line that it has gone, and that it is back
     alive : is called a few times a second, with a device or without
 
@@ -39,10 +39,12 @@ class ReopeningMicrophone:
         self,
         device: str | int | None = None,
         *,
+        block: float,
         say: Callable[[str], None] = lambda _: None,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self._microphone: Microphone | None = Microphone(device)
+        self._block = block
+        self._microphone: Microphone | None = Microphone(device, block=block)
         self.name = self._microphone.device.name
         self.rate = self._microphone.rate
         # By its number it might be another one next time.
@@ -88,7 +90,7 @@ class ReopeningMicrophone:
         while True:
             try:
                 rescan()
-                self._microphone = Microphone(self._wanted)
+                self._microphone = Microphone(self._wanted, block=self._block)
             except DeviceError:
                 until = time.monotonic() + wait
                 while time.monotonic() < until:

@@ -148,7 +148,7 @@ def command(
     now_playing = NowPlaying(smooth=smooth, hold=hold, vote=vote, min_confidence=min_confidence)
     manager = ServiceManager()
     with _until_terminated(), contextlib.ExitStack() as stack:
-        name, source = stack.enter_context(_open(device, path, pcm, manager.alive))
+        name, source = stack.enter_context(_open(device, path, hop, pcm, manager.alive))
         model_name = classifier.info.name or classifier.model.path.name
         about = (
             f"{name}, {source.rate} Hz; {model_name}, "
@@ -225,12 +225,18 @@ def _printer(top: int, hop: float, *, as_json: bool, as_csv: bool) -> Output:
 
 @contextlib.contextmanager
 def _open(
-    device: str | None, path: str | None, pcm: dict[str, Any], alive: Callable[[], None]
+    device: str | None,
+    path: str | None,
+    hop: float,
+    pcm: dict[str, Any],
+    alive: Callable[[], None],
 ) -> Iterator[tuple[str, Source]]:
     if path is None:
+        from edge_genre.audio.microphone import block_seconds
         from edge_genre.audio.reopening import ReopeningMicrophone
 
-        with ReopeningMicrophone(device, say=_say, alive=alive) as microphone:
+        block = block_seconds(hop)
+        with ReopeningMicrophone(device, block=block, say=_say, alive=alive) as microphone:
             yield microphone.name, microphone
             if microphone.overflows:
                 click.echo(f"PortAudio lost audio {microphone.overflows} times", err=True)

@@ -33,7 +33,8 @@ class JsonLines:
 
     def write(self, event: Event) -> None:
         """Print one line, at once."""
-        click.echo(self._encoder.encode(event.to_dict()))
+        sys.stdout.write(self._encoder.encode(event.to_dict()) + "\n")
+        sys.stdout.flush()
 
     def close(self) -> None:
         """Nothing is left to do."""

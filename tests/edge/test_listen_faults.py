@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from edge_genre.audio.file import AudioFile
 from edge_genre.demo import clip
 from edge_genre.results import SILENCE
-from tests.fed_microphone import BLOCK, RATE, FedMicrophone
+from tests.fed_microphone import RATE, FedMicrophone
 from tests.mosquitto import Mosquitto, wait_for
 from tests.mosquitto import missing as broker_missing
 from tests.requirements import require_system
@@ -89,9 +89,9 @@ class Listening:
     def hear(self, seconds: float) -> None:
         """Let it hear so much more, as fast as it classifies."""
         until = self.microphone.given / RATE + seconds
-        while self.microphone.given / RATE + BLOCK / RATE < until:
-            # Less than half a second ahead of it, so that it is never late.
-            ahead = max(3.0 - HOP, self.heard) + HOP + 0.4
+        while (self.microphone.given + self.microphone.block) / RATE < until:
+            # Not as far as the window after, so that it is never late.
+            ahead = max(3.0 - HOP, self.heard) + HOP + 0.9
             self.microphone.give(int(min(until, ahead) * RATE))
             assert self.process.poll() is None, self.said
             time.sleep(0.001)
@@ -101,13 +101,17 @@ class Listening:
         """Let it hear so much more at once, whatever becomes of it."""
         self.microphone.give(int((self.microphone.given / RATE + seconds) * RATE))
 
+    def rush_block(self) -> None:
+        """Let it hear one block more."""
+        self.microphone.give(self.microphone.given + self.microphone.block)
+
     def terminate(self, *, silent: bool = False) -> float:
         """Send SIGTERM; return the seconds that it took to end. A silent device gives nothing."""
         begin = time.monotonic()
         self.process.terminate()
         while self.process.poll() is None and time.monotonic() < begin + 20:
             if not self.microphone.full and not silent:
-                self.rush(BLOCK / RATE + 0.001)
+                self.rush_block()
             time.sleep(0.01)
         took = time.monotonic() - begin
         assert self.process.poll() == 0, self.said
@@ -134,7 +138,7 @@ def music() -> NDArray[np.float32]:
 @pytest.fixture
 def microphone(music: NDArray[np.float32]) -> Iterator[FedMicrophone]:
     require_system([package for package in sound_missing() if package == "libportaudio2"])
-    with FedMicrophone(music) as fed:
+    with FedMicrophone(music, hop=HOP) as fed:
         yield fed
 
 
@@ -240,7 +244,7 @@ def test_slow_inference(listen: Callable[..., Listening], report: Callable[[str]
         # In real time, from when it has begun to listen.
         now = 1e9 if begin is None else time.monotonic() - begin
         if not listening.microphone.full and listening.microphone.given / RATE < now:
-            listening.rush(BLOCK / RATE + 0.001)
+            listening.rush_block()
         time.sleep(0.01)
         assert listening.process.poll() is None, listening.said
     assert begin is not None
@@ -302,7 +306,7 @@ def test_sigterm(listen: Callable[..., Listening], broker: Mosquitto, tmp_path: 
     listening = listen(*("--history", history, "--mqtt", f"mqtt://127.0.0.1:{broker.port}/music"))
     listening.hear(30)
     wait_for(broker.state)
-    listening.microphone.give(listening.microphone.given + BLOCK)
+    listening.rush_block()
     assert listening.terminate() < 1.0
     assert sum(play["windows"] for play in plays(history)) >= len(listening.windows) - 1
     assert not history.with_name("plays.db-wal").exists()
@@ -376,7 +380,7 @@ def test_stdout_is_closed(microphone: FedMicrophone, tmp_path: Path) -> None:
     deadline = time.monotonic() + 20
     while process.poll() is None and time.monotonic() < deadline:
         if not microphone.full:
-            microphone.give(microphone.given + BLOCK)
+            microphone.give(microphone.given + microphone.block)
         time.sleep(0.05)
     assert process.poll() == 0
     assert "Traceback" not in process.stderr.read()

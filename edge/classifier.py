@@ -199,7 +199,7 @@ class Classifier:
         hop : seconds from one window to the next; one window where it is left out. A multiple of
             the spec's ``hop_length`` (see `round_hop`) costs least
         silence_dbfs : windows below this level are silence
-        live : the source does not wait: where classifying falls half a second behind, all complete
+        live : the source does not wait: where classifying falls 1.5 s behind, all complete
             windows but the newest are left out and counted
 
         Raises

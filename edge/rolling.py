@@ -19,9 +19,9 @@ from edge_genre.results import level_dbfs
 MIN_SECONDS = 0.5  # what is shorter has no genre
 # A gap that is longer parts two pieces of audio; a window of both would be of neither.
 GAP_SECONDS = 0.25
-# Audio comes in blocks, so that several short hops may be complete at once; late is who is further
-# behind than this.
-LATE_SECONDS = 0.5
+# Audio comes in blocks of half a second, of which a sound server sometimes hands over two at once,
+# so that several hops may be complete; late is who is further behind than this.
+LATE_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def rolling_windows(
     source : audio at any rate
     spec : the features to compute
     hop : samples, at the spec's rate, from one window to the next
-    live : whoever takes the windows hears the source now: as soon as they are half a second late,
-        all complete ones but the newest are left out and counted
+    live : whoever takes the windows hears the source now: as soon as they are 1.5 s late, all
+        complete ones but the newest are left out and counted
 
     Raises
     ------

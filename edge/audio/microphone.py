@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.audio.ring import Ring
-from edge_genre.audio.source import mono
 from edge_genre.errors import DeviceError
 
 _RATES = (48_000, 44_100, 32_000, 22_050, 16_000, 96_000, 11_025, 8_000)
@@ -159,8 +158,8 @@ def _line(error: BaseException) -> str:
 
 
 def block_seconds(hop: float) -> float:
-    """How much audio to take at once for windows so many seconds apart: half of that, roughly."""
-    return min(max(_SHORTEST_BLOCK, hop / 2), _LONGEST_BLOCK)
+    """How much audio to take at once for windows so many seconds apart: as much, if it can be."""
+    return min(max(_SHORTEST_BLOCK, hop), _LONGEST_BLOCK)
 
 
 class Microphone:
@@ -235,7 +234,7 @@ class Microphone:
     def _receive(self, data: NDArray[np.float32], frames: int, time: Any, status: Any) -> None:
         if status.input_overflow:
             self._overflows += 1
-        self._ring.write(mono(data))
+        self._ring.write(data)
 
     def __enter__(self) -> Microphone:
         return self

@@ -9,13 +9,15 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.audio.source import mono
+
 
 class Ring:
     """Samples from one writer to one reader; when it is full, new ones are dropped.
 
-    The writer never waits for the reader: it copies, moves its own counter and releases a lock that
-    a reader without samples waits for. (A `threading.Event` is a condition made in Python, which
-    costs both sides several times as much.)
+    The writer never waits for the reader: it mixes channels down into the buffer, moves its own
+    counter and releases a lock that a reader without samples waits for. (A `threading.Event` is a
+    condition made in Python, which costs both sides several times as much.)
 
     Parameters
     ----------
@@ -36,16 +38,17 @@ class Ring:
         """Samples missing before the end of what has been read."""
         return self._dropped
 
-    def write(self, samples: NDArray[np.float32]) -> None:
-        """Append samples [shape=(n,)], as many as there is room for."""
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Append a block [shape=(n, channels)], mixed down, as much of it as there is room for."""
         free = len(self._buffer) - (self._written - self._read)
-        count = min(free, len(samples))
+        count = min(free, len(block))
         at = self._written % len(self._buffer)
         first = min(count, len(self._buffer) - at)
-        self._buffer[at : at + first] = samples[:first]
-        self._buffer[: count - first] = samples[first:count]
-        if count < len(samples):
-            self._drops.append((self._written + count, len(samples) - count))
+        mono(block[:first], out=self._buffer[at : at + first])
+        if first < count:
+            mono(block[first:count], out=self._buffer[: count - first])
+        if count < len(block):
+            self._drops.append((self._written + count, len(block) - count))
         self._written += count
         if self._arrived.locked():
             self._arrived.release()
@@ -75,6 +78,8 @@ class Ring:
         count = min(stop, self._written) - self._read
         at = self._read % len(self._buffer)
         first = min(count, len(self._buffer) - at)
-        samples = np.concatenate([self._buffer[at : at + first], self._buffer[: count - first]])
+        samples = self._buffer[at : at + first].copy()
+        if first < count:
+            samples = np.concatenate([samples, self._buffer[: count - first]])
         self._read += count
         return samples

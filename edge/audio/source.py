@@ -36,13 +36,16 @@ def naming(source: object) -> Iterator[None]:
         raise AudioError(f"{source}: {error}") from None
 
 
-def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
+def mono(block: NDArray[np.float32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
     """Mix a block [shape=(n, channels)] down to one channel [shape=(n,)], by the mean."""
     channels = block.shape[1]
     if channels == 1:
-        return block[:, 0]
+        if out is None:
+            return block[:, 0]
+        out[:] = block[:, 0]
+        return out
     # Channel by channel: NumPy's mean along so short an axis takes twenty times as long.
-    mixed = block[:, 0] + block[:, 1]
+    mixed: NDArray[np.float32] = np.add(block[:, 0], block[:, 1], out=out)
     for channel in range(2, channels):
         mixed += block[:, channel]
     mixed /= channels

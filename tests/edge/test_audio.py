@@ -215,7 +215,7 @@ def test_ring_is_a_queue_that_counts_what_it_drops(steps: list[tuple[bool, int]]
             room = 100 - len(queue)
             queue += block[:room].tolist()
             dropped += max(0, size - room)
-            ring.write(block)
+            ring.write(block[:, None])
         else:
             taken: list[float] = []
             while len(block := ring.read(timeout=0)):
@@ -247,7 +247,7 @@ def test_ring_between_threads() -> None:
         block = np.arange(position, min(position + 317, total), dtype=np.float32)
         while 10_000 - (ring._written - ring._read) < len(block):
             pass
-        ring.write(block)
+        ring.write(block[:, None])
         position += len(block)
     thread.join(timeout=30)
     assert not thread.is_alive()
@@ -258,10 +258,10 @@ def test_ring_between_threads() -> None:
 def test_ring_gap_is_where_the_samples_are_missing() -> None:
     """What was buffered before the loss comes first, and counts as whole."""
     ring = Ring(10)
-    ring.write(np.arange(12, dtype=np.float32))
+    ring.write(np.arange(12, dtype=np.float32)[:, None])
     assert ring.read(0).tolist() == list(range(10))
     assert ring.dropped == 0
-    ring.write(np.arange(12, 15, dtype=np.float32))
+    ring.write(np.arange(12, 15, dtype=np.float32)[:, None])
     assert ring.read(0).tolist() == [12, 13, 14]
     assert ring.dropped == 2
 
@@ -270,11 +270,22 @@ def test_ring_samples_that_were_taken_wake_nobody() -> None:
     """What was read without waiting must not look like a time-out to the next reader."""
     ring = Ring(100)
     for size in (5, 7):
-        ring.write(np.ones(size, np.float32))
+        ring.write(np.ones((size, 1), np.float32))
         assert len(ring.read(timeout=5)) == size
-    threading.Timer(0.05, ring.write, [np.ones(9, np.float32)]).start()
+    threading.Timer(0.05, ring.write, [np.ones((9, 1), np.float32)]).start()
     assert len(ring.read(timeout=5)) == 9
     assert len(ring.read(timeout=0.01)) == 0
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_ring_mixes_down(channels: int) -> None:
+    """By the mean, where the buffer begins again, too."""
+    ring = Ring(10)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        block = rng.standard_normal((7, channels)).astype(np.float32)
+        ring.write(block)
+        np.testing.assert_allclose(ring.read(0), block.mean(axis=1), rtol=1e-5, atol=1e-7)
 
 
 def test_ring_read_times_out() -> None:

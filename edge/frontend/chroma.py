@@ -101,14 +101,33 @@ def _filters(sample_rate: int, n_fft: int, tuning: float, dtype: str) -> NDArray
     Each bin spreads over the pitch classes as a Gaussian as wide as the bin, and counts by another
     one, two octaves wide, around the fifth octave.
     """
+    position, distance, sharpness = _pitches(sample_rate, n_fft)
+    distance = np.abs(distance - tuning)
+    np.minimum(distance, N_CHROMA - distance, out=distance)  # the other way round the octave
+    filters = np.exp(sharpness * np.square(distance))
+    weight = np.exp(-0.5 * (((position - tuning) / N_CHROMA - 5.0) / 2.0) ** 2)
+    weight /= np.sqrt(np.einsum("ij,ij->i", filters, filters))
+    filters *= weight[:, None]
+    return np.ascontiguousarray(filters, dtype)
+
+
+@lru_cache(maxsize=8)
+def _pitches(
+    sample_rate: int, n_fft: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What a tuning does not change, for all bins; another tuning moves them all by as much.
+
+    Returns
+    -------
+    Position in semitones above A0 [shape=(bins,)], distance from each pitch class, -6 to 6
+    [shape=(bins, 12)], and the exponent of its Gaussian at a distance of 1 [shape=(bins, 1)]
+    """
     hz = np.arange(1, n_fft) * sample_rate / n_fft
-    position = N_CHROMA * np.log2(hz / (_A0 * 2.0 ** (tuning / N_CHROMA)))
+    position = N_CHROMA * np.log2(hz / _A0)
     position = np.concatenate([[position[0] - 1.5 * N_CHROMA], position])  # bin 0 has no pitch
-    width = np.append(np.maximum(np.diff(position), 1.0), 1.0)
-    distance = position[:, None] - np.arange(N_CHROMA)
-    distance = np.remainder(distance + N_CHROMA // 2 + 10 * N_CHROMA, N_CHROMA) - N_CHROMA // 2
-    filters = np.exp(-0.5 * (2 * distance / width[:, None]) ** 2)
-    filters /= np.sqrt(np.sum(filters**2, axis=1, keepdims=True))
-    filters *= np.exp(-0.5 * ((position / N_CHROMA - 5.0) / 2.0) ** 2)[:, None]
-    filters = np.roll(filters, -3, axis=1)  # from A first to C first
-    return np.ascontiguousarray(filters[: 1 + n_fft // 2], dtype)
+    width = np.maximum(np.diff(position), 1.0)[: 1 + n_fft // 2]
+    position = position[: len(width)]
+    from_c = (np.arange(N_CHROMA) + 3) % N_CHROMA  # semitones above A
+    half = N_CHROMA // 2
+    distance = np.remainder(position[:, None] - from_c + half, N_CHROMA) - half
+    return position, distance, -2.0 / width[:, None] ** 2

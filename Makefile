@@ -7,6 +7,8 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 # CI adds pytorch, whose tests skip without it.
 EXTRAS ?= dev
+BOARDS ?= arm64 armhf
+space := $(subst ,, )
 # The sources that an installation copies or links; a change there installs again.
 SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models -type f -not -name '*.pyc')
 
@@ -25,9 +27,9 @@ test: $(DEV)  ## run the tests
 test-all: test  ## run the tests that take minutes, too
 	$(BIN)/python -m pytest -m slow
 
-test-pi: $(DEV)  ## run what a Raspberry Pi would, under emulation
-	$(BIN)/python -m tests.pi.root
-	$(BIN)/python -m pytest -m pi --numprocesses auto tests/pi
+test-pi: $(DEV)  ## run what a Raspberry Pi would, under emulation; BOARDS=arm64 for one alone
+	$(BIN)/python -m tests.pi.root $(BOARDS)
+	$(BIN)/python -m pytest -m pi -k "$(subst $(space), or ,$(BOARDS))" --numprocesses auto tests/pi
 
 soak: $(DEV)  ## let listen hear a day of audio: memory, files, threads, the same results
 	$(BIN)/python -m tests.soak

@@ -1,6 +1,6 @@
 """A Raspberry Pi's system in a folder, whose programs QEMU runs: no board, no virtual machine.
 
-    python -m tests.pi.root
+    python -m tests.pi.root [arm64] [armhf]
 
 makes one for each board below ``build/pi``, or says in a line why it cannot. Debian's packages are
 unpacked, edge-genre is installed from its wheel, and wheels for the board's processor are added
@@ -283,11 +283,13 @@ def _report(board: Board) -> str:
 
 
 @click.command()
-def main() -> None:
-    """Make the root folders of all boards."""
+@click.argument("names", nargs=-1, type=click.Choice([board.name for board in BOARDS]))
+def main(names: tuple[str, ...]) -> None:
+    """Make the root folders of some boards, or of all."""
+    boards = [board for board in BOARDS if not names or board.name in names]
     try:
         with ThreadPoolExecutor() as threads:
-            for line in threads.map(_report, BOARDS):
+            for line in threads.map(_report, boards):
                 click.echo(line)
     except RootError as error:
         raise click.ClickException(str(error)) from None

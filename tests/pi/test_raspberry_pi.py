@@ -150,8 +150,8 @@ def test_engines_and_numpy(board: Board) -> None:
     assert engines & set(packages) == {engine} | ({"onnxruntime"} if board is ARM64 else set())
 
 
-def test_onnx_on_32_bits_is_refused_in_a_line() -> None:
-    """ONNX Runtime has no wheels for 32-bit Arm."""
+def test_onnx_on_armhf_is_refused_in_a_line() -> None:
+    """ONNX Runtime has no wheels for 32 bits."""
     result = root(ARMHF).edge_genre("classify", CLIP, "--model", "songnet-gtzan.onnx")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()

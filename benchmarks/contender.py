@@ -24,12 +24,11 @@ Samples = NDArray[np.float32]
 
 
 class EdgeGenre:
-    """Ours: the path that ``listen`` and ``classify`` take, a tenth of a second at a time."""
-
-    block = 0.1
+    """Ours: the path that ``listen`` and ``classify`` take, in the blocks of the microphone."""
 
     def __init__(self, path: str, hop: float, engine: str | None = None) -> None:
         from edge_genre import Classifier
+        from edge_genre.audio.microphone import block_seconds
 
         self._classifier = Classifier.load(path, engine=engine)
         spec = self._classifier.spec
@@ -39,6 +38,7 @@ class EdgeGenre:
             "window": spec.window_seconds,
             "hop": self._classifier.round_hop(hop),
         }
+        self.block = block_seconds(self.facts["hop"])
 
     def stream(self, source: Loop) -> Iterator[object]:
         """Yield an answer for each hop of the audio."""

@@ -255,7 +255,8 @@ def row(name: str, factor: float, **more: object) -> dict[str, object]:
 def made_up(factor: float = 0.04) -> dict[str, object]:
     """A report whose goals are all reached, by a factor that is known."""
     ours = {"listening": {"resident": 60}}
-    pipelines = [row("published", 1), *(row(n, factor, **ours) for n in (page.SAME, page.DEFAULT))]
+    names = (page.SAME, page.DEFAULT, page.TINY)
+    pipelines = [row("published", 1), *(row(name, factor, **ours) for name in names)]
     second = {"stream": {"cpu": 3.0}, "window": 1.0}
     return {
         "machine": {
@@ -315,7 +316,7 @@ def reached(report: dict[str, object]) -> dict[str, bool]:
 
 def test_goals_that_are_reached() -> None:
     found = reached(made_up())
-    assert len(found) == 13
+    assert len(found) == 17
     assert all(found.values())
 
 

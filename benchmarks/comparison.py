@@ -31,7 +31,14 @@ from edge_genre.benchmarks.inputs import (
     songnet_source,
 )
 from edge_genre.benchmarks.machine import condition, doubts, this_machine
-from edge_genre.benchmarks.turns import Contending, Entry, contenders, medians, take_turns
+from edge_genre.benchmarks.turns import (
+    Answers,
+    Contending,
+    Entry,
+    contenders,
+    medians,
+    take_turns,
+)
 from edge_genre.errors import DataError, EngineError
 from edge_genre.library import DEFAULT, find_model
 from edge_genre.model_file import read
@@ -295,21 +302,17 @@ class _Run:
         """Measure files in our engine and with LiteRT's own tool, turn by turn."""
         self._progress("litert-benchmark")
         entries = [Entry(name, "edge-genre", path) for name, path in files.items()]
-        theirs: dict[str, list[dict[str, Any]]] = {entry.name: [] for entry in entries}
-        ours: dict[str, list[dict[str, Any]]] = {entry.name: [] for entry in entries}
+        turns: dict[str, list[Answers]] = {entry.name: [] for entry in entries}
         with contenders(entries, self._music.streams) as processes:
-            for _ in range(max(3, self._plan.rounds // 2)):
+            for _ in range(max(3, self._plan.rounds)):
                 for entry in entries:
-                    ours[entry.name].append(processes[entry.name].ask("inference", runs=_RUNS))
-                    theirs[entry.name].append(_litert_benchmark(entry.path))
-        return [
-            {
-                "name": entry.name,
-                "ours": medians(ours[entry.name])["wall"],
-                "theirs": medians(theirs[entry.name])["wall"],
-            }
-            for entry in entries
-        ]
+                    ours = processes[entry.name].ask("inference", runs=_RUNS)["wall"]
+                    theirs = _litert_benchmark(entry.path)
+                    # Of each turn: the machine's speed wanders less from one to the other than
+                    # from turn to turn.
+                    turn = {"ours": ours, "theirs": theirs, "ratio": ours / theirs}
+                    turns[entry.name].append(turn)
+        return [{"name": name, **medians(found)} for name, found in turns.items()]
 
     def installed(self) -> dict[str, Any] | None:
         """Install each set of packages, and sum up its files."""
@@ -336,7 +339,7 @@ def _required(path: Path) -> Path:
     return path
 
 
-def _litert_benchmark(model: Path) -> dict[str, float]:
+def _litert_benchmark(model: Path) -> float:
     """Let LiteRT's own tool measure a file; its median, milliseconds."""
     with TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
@@ -346,4 +349,4 @@ def _litert_benchmark(model: Path) -> dict[str, float]:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode or not result.is_file():
             raise EngineError(f"litert-benchmark {model}: ended with code {done.returncode}")
-        return {"wall": float(json.loads(result.read_text())["latency"]["median_ms"])}
+        return float(json.loads(result.read_text())["latency"]["median_ms"])

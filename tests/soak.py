@@ -136,8 +136,8 @@ class Soak:
 
     @property
     def cost(self) -> float:
-        """The same in units of front end and inference."""
-        return self.cpu / self.computing if self.computing else math.nan
+        """The same in units of front end and inference, where they are known."""
+        return self.cpu / self.computing
 
     @property
     def growth_kb(self) -> int:
@@ -157,13 +157,16 @@ class Soak:
         """All of it in a line."""
         first, last = self.looks[0], self.looks[-1]
         alone = self.cpu / statistics.mean(self.alone)
+        cost = f"{self.cost:.2f} of what front end and inference take of it, " * bool(
+            self.computing
+        )
         return (
             f"{last.hours:.2f} h of audio in {self.seconds:.0f} s, {self.output}: resident memory "
             f"{first.resident_kb} kB after {first.hours * 60:.0f} min, at most {self.growth_kb} kB "
             f"more later; {last.files} files, {last.threads} threads; {self.windows} windows, "
             f"{self.differing} of {self.compared} unlike the same in the first 16 min; "
-            f"{self.plays} plays; {self.cpu:.2f} ms of CPU a window, {self.cost:.2f} of what front "
-            f"end and inference take, {alone:.2f} of what they take alone, with warm caches"
+            f"{self.plays} plays; {self.cpu:.2f} ms of CPU a window, {cost}{alone:.2f} of what front "
+            "end and inference take alone, with warm caches"
         )
 
 

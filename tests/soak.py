@@ -156,17 +156,17 @@ class Soak:
     def summary(self) -> str:
         """All of it in a line."""
         first, last = self.looks[0], self.looks[-1]
+        costs = [f"{self.cpu:.2f} ms of CPU a window"]
+        if self.computing:
+            costs.append(f"{self.cost:.2f} of what front end and inference take of it")
         alone = self.cpu / statistics.mean(self.alone)
-        cost = f"{self.cost:.2f} of what front end and inference take of it, " * bool(
-            self.computing
-        )
+        costs.append(f"{alone:.2f} of what the two take in a loop of their own")
         return (
             f"{last.hours:.2f} h of audio in {self.seconds:.0f} s, {self.output}: resident memory "
             f"{first.resident_kb} kB after {first.hours * 60:.0f} min, at most {self.growth_kb} kB "
             f"more later; {last.files} files, {last.threads} threads; {self.windows} windows, "
             f"{self.differing} of {self.compared} unlike the same in the first 16 min; "
-            f"{self.plays} plays; {self.cpu:.2f} ms of CPU a window, {cost}{alone:.2f} of what front "
-            "end and inference take alone, with warm caches"
+            f"{self.plays} plays; {', '.join(costs)}"
         )
 
 

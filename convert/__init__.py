@@ -1,7 +1,8 @@
 """Turn trained models into small files that run on a device.
 
 ``convert`` is the whole of it: ``edge-genre convert`` from Python. A desktop runs this package; a
-device never imports it. Importing it loads no framework: each step runs in a process of its own.
+device takes no more of it than ``graph_facts``, for its benchmark, and ``golden``. No framework is
+loaded: each step runs in a process of its own.
 
 - ``pipeline``, ``isolation``, ``worker``: the steps, and the processes that they run in.
 - ``sources``: readers of Keras, SavedModel, PyTorch, ONNX and TFLite files.
@@ -10,7 +11,20 @@ device never imports it. Importing it loads no framework: each step runs in a pr
 - ``windows``, ``parity``, ``gate``, ``drift``, ``graph_facts``: what a file is held against.
 """
 
-from edge_genre.convert.pipeline import convert
-from edge_genre.convert.report import ConversionReport, FormatResult
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_genre.convert.pipeline import convert
+    from edge_genre.convert.report import ConversionReport, FormatResult
 
 __all__ = ["ConversionReport", "FormatResult", "convert"]
+
+# Each is loaded when it is first used (PEP 562): the pipeline needs packages that a device lacks.
+_MODULES = {"ConversionReport": "report", "FormatResult": "report", "convert": "pipeline"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,5 +1,6 @@
 """Installations from nothing: slow, since each fills a virtual environment of its own."""
 
+import json
 import subprocess
 import sys
 import venv
@@ -49,3 +50,10 @@ def test_runtime_of_32_bit_arm(tmp_path: Path) -> None:
     words = run(python, "-c", program, cwd=tmp_path).split()
     assert words[0].startswith("1.")
     assert words[1:] == ["tflite-runtime", words[2], "disco"]
+    # What comes with other engines is missing here, and no command may need it.
+    program = tmp_path / "venv/bin/edge-genre"
+    found = json.loads(run(program, "benchmark", "tiny-gtzan", "--seconds", "0.1", "--json"))
+    assert found["runs"][0]["stages"]
+    run(program, "inspect", "tiny-gtzan", "--json")
+    run(program, "export", "tiny-gtzan", "--golden", tmp_path / "golden")
+    assert (tmp_path / "golden").is_dir()

@@ -72,6 +72,22 @@ def test_the_first_answer_waits_for_nothing_else() -> None:
     assert _loaded([*names, "numpy"], "classify", str(clip()), "--json") == "['numpy']"
 
 
+def test_a_device_needs_nothing_that_other_engines_bring() -> None:
+    """tflite-runtime, the engine of 32-bit Arm, comes without flatbuffers: facts are left out."""
+    program = """
+import sys
+sys.modules['flatbuffers'] = None
+from edge_genre.convert.golden import golden
+from edge_genre.benchmarks.subject import Job, Subject
+from edge_genre.demo import clip
+subject = Subject(Job('tiny-gtzan', str(clip())), print)
+print(set(subject.graph().values()) == {None})
+"""
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "True", result.stderr
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Names in a wheel built from a copy of the sources."""

@@ -149,8 +149,11 @@ _DEBIAN_NUMPY = ("python3-numpy", "libblas3", "liblapack3", "libgfortran5", "lib
 def installed_small_runtime(project: Path) -> dict[str, Any] | None:
     """The same of the smallest installation (see firmware_notes/raspberry_pi.md).
 
-    Its NumPy is Debian's, which counts as large as Debian says; None where no Debian is asked.
+    Its NumPy is Debian's, which counts as large as Debian says; None where there is no Debian to
+    ask, or no tflite-runtime for this Python (its last wheels are for 3.11).
     """
+    if shutil.which("apt-cache") is None or sys.version_info >= (3, 12):
+        return None
     shown = subprocess.run(
         ["apt-cache", "show", "--no-all-versions", *_DEBIAN_NUMPY], capture_output=True, text=True
     )

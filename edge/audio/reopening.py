@@ -27,7 +27,7 @@ class ReopeningMicrophone:
     ----------
     device, block : see `edge_genre.audio.microphone.Microphone`
     say : is told in a line that it has gone, and that it is back
-    alive : is called a few times a second, with a device or without
+    alive : is called with every block, and a few times a second without a device
 
     Raises
     ------

@@ -417,6 +417,11 @@ def test_installed_size_of_the_runtime() -> None:
     assert "tensorflow" not in found["versions"]
 
 
+def test_no_smallest_installation_without_debian(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert installed_small_runtime(ROOT) is None
+
+
 @pytest.mark.slow
 def test_installed_size_of_the_smallest_runtime() -> None:
     """Debian is asked where there is one, and CI's machine is one."""

@@ -28,14 +28,14 @@ test-all: test  ## run the tests that take minutes, too
 	$(BIN)/python -m pytest -m slow
 
 test-pi: $(DEV)  ## run what a Raspberry Pi would, under emulation; BOARDS=arm64 for one alone
-	$(BIN)/python -m tests.pi.root $(BOARDS)
+	$(BIN)/python -m tests.programs.pi_root $(BOARDS)
 	$(BIN)/python -m pytest -m pi -k "$(subst $(space), or ,$(BOARDS))" --numprocesses auto tests/pi
 
 soak: $(DEV)  ## let listen hear a day of audio: memory, files, threads, the same results
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.programs.soak
 
 instructions: $(DEV)  ## count the instructions of a window; fail where they have grown
-	$(BIN)/python -m edge_genre.benchmarks.instructions \
+	$(BIN)/python -m edge_genre.benchmarks.studies.instructions \
 		--compare benchmarks/reference/instructions.json
 
 lint: $(DEV)
@@ -46,7 +46,7 @@ types: $(DEV)
 	$(BIN)/mypy
 
 readme: $(DEV)  ## write the generated parts of README.md again
-	$(BIN)/python -m tests.readme
+	$(BIN)/python -m tests.programs.documentation
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

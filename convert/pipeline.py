@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.gate import LIMITS, Verdict, judge
 from edge_genre.convert.isolation import Children, Outcome
 from edge_genre.convert.report import FORCED, KEPT, REFUSED, ConversionReport, FormatResult
-from edge_genre.convert.self_test import with_self_test
-from edge_genre.convert.tflite_metadata import check_metadata, with_metadata
+from edge_genre.convert.tflite.metadata import check_metadata, with_metadata
+from edge_genre.convert.verify.answer import with_self_test
+from edge_genre.convert.verify.gate import LIMITS, Verdict, judge
+from edge_genre.convert.verify.windows import UNKNOWN, Windows, load_windows
 from edge_genre.convert.waveform import require_graph, waveform_spec
-from edge_genre.convert.waveform.gate import judge_front_end
-from edge_genre.convert.windows import UNKNOWN, Windows, load_windows
+from edge_genre.convert.waveform.comparison import judge_front_end
 from edge_genre.errors import ConversionError, EdgeGenreError, ModelError
 from edge_genre.frontend import FrontEndSpec
-from edge_genre.model_file import OUTPUTS, ModelInfo, read, write
+from edge_genre.model.file import OUTPUTS, ModelInfo, read, write
 
 SUFFIXES = ("tflite", "onnx")
 QUANTIZATIONS = tuple(LIMITS)

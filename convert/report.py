@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_genre.convert.gate import Verdict
+from edge_genre.convert.verify.gate import Verdict
 
 # In the order in which they would end the command.
 KEPT, FORCED, REFUSED = "kept", "kept by force", "refused"

@@ -21,7 +21,7 @@ from edge_genre.convert.sources import Source, open_source
 from edge_genre.engines import Engine, fitted
 from edge_genre.errors import ConversionError, EdgeGenreError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
-from edge_genre.model_file import ModelFile
+from edge_genre.model.file import ModelFile
 
 
 def describe(*, source: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def quantize(
     *, exact: str, quantize: str, calibration: str | None, shape: list[int], graph: str
 ) -> dict[str, Any]:
     """Quantize an ONNX graph that takes windows of ``shape``."""
-    from edge_genre.convert.onnx_quantize import quantize_onnx
+    from edge_genre.convert.onnx.quantize import quantize_onnx
 
     windows = np.load(calibration).reshape(-1, *shape) if calibration else None
     content = quantize_onnx(Path(exact).read_bytes(), quantize, windows)
@@ -87,7 +87,7 @@ def quantize(
 
 def check(*, graph: str, suffix: str, output: str, windows: str, outputs: str) -> dict[str, Any]:
     """Run a converted graph in its real engine on windows, and save its probabilities."""
-    from edge_genre.convert.graph_facts import graph_facts
+    from edge_genre.convert.verify.graph_facts import graph_facts
 
     content, features = Path(graph).read_bytes(), np.load(windows)
     model = ModelFile(Path(graph), suffix, content, None)
@@ -104,7 +104,7 @@ def check(*, graph: str, suffix: str, output: str, windows: str, outputs: str) -
 
 def drift(*, exact: str, graph: str, windows: str) -> dict[str, Any]:
     """Find the layers that drift most."""
-    from edge_genre.convert.drift import layer_drift
+    from edge_genre.convert.verify.drift import layer_drift
 
     layers = layer_drift(Path(exact).read_bytes(), Path(graph).read_bytes(), np.load(windows)[:32])
     return {"layers": [str(layer) for layer in layers[:5]]}
@@ -121,7 +121,7 @@ def waveform(
     outputs: str,
 ) -> dict[str, Any]:
     """Put the front end into a graph, and run both forms on windows of samples, in turns."""
-    from edge_genre.convert.graph_facts import graph_facts
+    from edge_genre.convert.verify.graph_facts import graph_facts
     from edge_genre.convert.waveform import with_front_end
 
     spec = FrontEndSpec.from_dict(front_end)

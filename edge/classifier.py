@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_genre import self_test
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.source import Metered, Source, naming
 from edge_genre.engines import Engine
 from edge_genre.errors import ModelError, SelfTestError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
-from edge_genre.library import find_model
-from edge_genre.model_file import ModelFile, ModelInfo, read
+from edge_genre.listening.rolling import Window, rolling_windows
+from edge_genre.model import self_test
+from edge_genre.model.bundled import find_model
+from edge_genre.model.file import ModelFile, ModelInfo, read
 from edge_genre.results import (
     SILENCE,
     SILENCE_DBFS,
@@ -24,7 +25,6 @@ from edge_genre.results import (
     WindowResult,
     vote,
 )
-from edge_genre.rolling import Window, rolling_windows
 
 
 class Classifier:
@@ -96,7 +96,7 @@ class Classifier:
         Raises
         ------
         ModelError
-            The file cannot be used; see `edge_genre.model_file.read`. Or it needs ``front_end`` and
+            The file cannot be used; see `edge_genre.model.file.read`. Or it needs ``front_end`` and
             ``labels``, or has its own and they are given all the same.
         SelfTestError
             It loads, but answers otherwise than when it was made.
@@ -205,7 +205,7 @@ class Classifier:
         Raises
         ------
         AudioError
-            See `edge_genre.rolling.rolling_windows`.
+            See `edge_genre.listening.rolling.rolling_windows`.
         """
         samples = round((self.spec.window_seconds if hop is None else hop) * self.spec.sample_rate)
         for window in rolling_windows(source, self.spec, hop=max(1, samples), live=live):

@@ -17,7 +17,7 @@ import numpy as np
 
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.mel import hz_to_mel, mel_to_hz
-from edge_genre.models.corpus import TOP_DB
+from edge_genre.models.data.corpus import TOP_DB
 
 _THEIRS, _OURS = (FrontEndSpec.preset(f"songnet-{name}") for name in ("fma", "gtzan"))
 # Columns of theirs from one of ours to the next: 0.33.

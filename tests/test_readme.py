@@ -5,7 +5,7 @@ import re
 import pytest
 
 from edge_genre.benchmarks.markdown import part
-from tests.readme import README, every_command, generated
+from tests.programs.documentation import README, every_command, generated
 
 TEXT = README.read_text()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from edge_genre.benchmarks.evaluation import wilson
+from edge_genre.benchmarks.accuracy.evaluation import wilson
 from edge_genre.benchmarks.report import plots
 from edge_genre.benchmarks.report.markup import (
     Markup,

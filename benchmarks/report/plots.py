@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_genre.benchmarks.evaluation import wilson
+from edge_genre.benchmarks.accuracy.evaluation import wilson
 from edge_genre.benchmarks.report.axis import Axis
 from edge_genre.benchmarks.report.markup import (
     Markup,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_genre.convert.sources.kinds import source_kind
 from edge_genre.errors import ConversionError, EdgeGenreError
-from edge_genre.model_file import ModelInfo
+from edge_genre.model.file import ModelInfo
 
 __all__ = ["Source", "open_source"]
 
@@ -72,7 +72,7 @@ class Source(Protocol):
         integer_io: bool = False,
         probabilities: bool = False,
     ) -> bytes:
-        """Convert it to a TFLite file; the options are those of `edge_genre.convert.tflite`.
+        """Convert it to a TFLite file; the options are those of `edge_genre.convert.tflite.writer`.
 
         With ``probabilities`` a softmax is put behind it; a TFLite file stays as it is.
 

@@ -16,13 +16,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-import edge_genre.models.songnet  # noqa: F401 - registers SongNet's layers
-from edge_genre.convert.keras_models import copy_model, require_convertible
-from edge_genre.convert.sources.batches import free_lengths_fixed, in_batches, one_line
+import edge_genre.models.networks.songnet  # noqa: F401 - registers SongNet's layers
+from edge_genre.convert.batches import free_lengths_fixed, in_batches, one_line
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
+from edge_genre.convert.tflite.keras_models import copy_model, require_convertible
 from edge_genre.errors import ConversionError
-from edge_genre.models.songnet.published import PublishedAttention
+from edge_genre.models.networks.published_songnet import PublishedAttention
 
 # What SongNet's attention is called where it was trained.
 _ATTENTION = "Attention AttentionLayer AttentionPooling TemporalAttention SimpleAttention".split()
@@ -86,7 +86,7 @@ class KerasSource:
         )
 
     def tflite(self, *, probabilities: bool = False, **options: Any) -> bytes:
-        from edge_genre.convert.tflite import keras_to_tflite
+        from edge_genre.convert.tflite.writer import keras_to_tflite
 
         model = self._model
         if probabilities:
@@ -95,7 +95,7 @@ class KerasSource:
         return keras_to_tflite(model, **options)
 
     def onnx(self) -> bytes:
-        from edge_genre.convert.onnx import keras_to_onnx
+        from edge_genre.convert.onnx.writer import keras_to_onnx
 
         return keras_to_onnx(self._model)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from edge_genre.container import kind_of
 from edge_genre.errors import ConversionError, ModelError
+from edge_genre.model.container import kind_of
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICKLE = b"\x80"  # the opcode that opens a pickle of protocol 2 or later

@@ -11,11 +11,11 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper
 
-from edge_genre.container import split
-from edge_genre.convert.sources.batches import free_lengths_fixed, in_batches, one_line
+from edge_genre.convert.batches import free_lengths_fixed, in_batches, one_line
 from edge_genre.convert.sources.versions import versions
 from edge_genre.errors import ConversionError
-from edge_genre.model_file import ModelInfo, read
+from edge_genre.model.container import split
+from edge_genre.model.file import ModelInfo, read
 
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}
 _WEIGHTS = _FLOATS | {TensorProto.INT8, TensorProto.UINT8, TensorProto.BFLOAT16}
@@ -73,8 +73,8 @@ class OnnxSource:
 
 
 def graph_to_tflite(content: bytes, **options: Any) -> bytes:
-    """Convert an ONNX graph to TFLite; see `edge_genre.convert.onnx_to_tf.onnx_to_tflite`."""
-    from edge_genre.convert.onnx_to_tf import onnx_to_tflite
+    """Convert an ONNX graph to TFLite; see `onnx_to_tf.function.onnx_to_tflite`."""
+    from edge_genre.convert.onnx_to_tf.function import onnx_to_tflite
 
     return onnx_to_tflite(onnx.load_from_string(content), **options)
 

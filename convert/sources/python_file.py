@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from edge_genre.convert.sources.batches import one_line
+from edge_genre.convert.batches import one_line
 from edge_genre.errors import ConversionError
 
 

@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_genre.convert.sources.batches import in_batches, one_line
+from edge_genre.convert.batches import in_batches, one_line
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
 from edge_genre.errors import ConversionError
-from edge_genre.quiet import quiet_libraries
+from edge_genre.host.quiet import quiet_libraries
 
 # Modules of `edge_genre.models` with a function `for_weights`, by the name on the command line.
-BUNDLED = {"five-channel-cnn": "edge_genre.models.five_channel.architecture"}
+BUNDLED = {"five-channel-cnn": "edge_genre.models.networks.five_channel"}
 
 OPSET = 17
 INPUT, OUTPUT = "features", "output"

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from edge_genre.convert.sources.batches import free_lengths_fixed, in_batches, one_line
+from edge_genre.convert.batches import free_lengths_fixed, in_batches, one_line
 from edge_genre.convert.sources.versions import versions
 from edge_genre.errors import ConversionError
 
@@ -48,7 +48,7 @@ class SavedModelSource:
         )
 
     def tflite(self, *, probabilities: bool = False, **options: Any) -> bytes:
-        from edge_genre.convert.tflite import function_to_tflite
+        from edge_genre.convert.tflite.writer import function_to_tflite
 
         if None in self.input_shape:
             raise ConversionError(

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.container import split
-from edge_genre.convert.flatbuffer import (
+from edge_genre.convert.batches import in_batches, one_line
+from edge_genre.convert.sources.versions import versions
+from edge_genre.convert.tflite.flatbuffer import (
     add_tensor,
     builtin,
     new_operator,
@@ -21,12 +22,11 @@ from edge_genre.convert.flatbuffer import (
     parse,
     schema,
 )
-from edge_genre.convert.sources.batches import in_batches, one_line
-from edge_genre.convert.sources.versions import versions
 from edge_genre.engines.litert import LiteRT
 from edge_genre.errors import ConversionError
-from edge_genre.model_file import ModelInfo, read
-from edge_genre.quiet import quiet_libraries
+from edge_genre.host.quiet import quiet_libraries
+from edge_genre.model.container import split
+from edge_genre.model.file import ModelInfo, read
 
 OPSET = 17
 

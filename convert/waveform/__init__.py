@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edge_genre.container import kind_of
-from edge_genre.convert.waveform.front_end import require_graph
+from edge_genre.convert.waveform.features import require_graph
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.model.container import kind_of
 
 __all__ = ["require_graph", "waveform_spec", "with_front_end"]
 
@@ -19,7 +19,7 @@ def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabili
     ----------
     graph : TFLite or ONNX, without edge-genre's texts
     spec : the features that it takes
-    output : what it gives, one of `edge_genre.model_file.OUTPUTS`
+    output : what it gives, one of `edge_genre.model.file.OUTPUTS`
 
     Returns
     -------
@@ -33,10 +33,10 @@ def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabili
     """
     spec, softmax = require_graph(spec), output != "probabilities"
     if kind_of(graph) == "tflite":
-        from edge_genre.convert.waveform.tflite import tflite_with_front_end
+        from edge_genre.convert.waveform.tflite_graph import tflite_with_front_end
 
         return tflite_with_front_end(graph, spec, softmax=softmax)
-    from edge_genre.convert.waveform.onnx import onnx_with_front_end
+    from edge_genre.convert.waveform.onnx_graph import onnx_with_front_end
 
     return onnx_with_front_end(graph, spec, softmax=softmax)
 

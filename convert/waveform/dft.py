@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from edge_genre.convert.waveform.writer import Value, Writer
+from edge_genre.convert.waveform.graph import Value, Writer
 
 
 def power_spectra(writer: Writer, frames: Value) -> Value:

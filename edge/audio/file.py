@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_genre.audio.source import mono
 from edge_genre.errors import AudioError, DataError
-from edge_genre.quiet import quiet_libraries
+from edge_genre.host.quiet import quiet_libraries
 
 BLOCK_SECONDS = 1.0
 

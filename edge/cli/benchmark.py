@@ -17,8 +17,8 @@ from edge_genre.engine_names import DEVICES, ENGINES
 from edge_genre.errors import DataError, GateError
 
 if TYPE_CHECKING:
-    from edge_genre.benchmarks.benchmark import Plan
-    from edge_genre.benchmarks.subject import Job
+    from edge_genre.benchmarks.latency.benchmark import Plan
+    from edge_genre.benchmarks.latency.subject import Job
 
 _MAX_THREADS = 64
 
@@ -138,9 +138,9 @@ def command(
     process of its own on real audio, window after window as in edge-genre listen; several models
     take turns. Whatever makes the figures doubtful is said beside them.
     """
-    from edge_genre.benchmarks.baseline import read_result, regressions
-    from edge_genre.benchmarks.benchmark import Plan, benchmark, models_of
-    from edge_genre.benchmarks.subject import Job
+    from edge_genre.benchmarks.latency.baseline import read_result, regressions
+    from edge_genre.benchmarks.latency.benchmark import Plan, benchmark, models_of
+    from edge_genre.benchmarks.latency.subject import Job
 
     earlier = None if baseline is None else read_result(baseline)
     if corpus is not None and not corpus.exists():
@@ -178,7 +178,7 @@ def command(
 
         _write(report, html_report(result))
     if save_reference:
-        from edge_genre.benchmarks.reference import reference_name
+        from edge_genre.benchmarks.latency.reference import reference_name
 
         save_reference.mkdir(parents=True, exist_ok=True)
         path = save_reference / reference_name(result)

@@ -18,7 +18,7 @@ def print_result(result: dict[str, Any], output: Console) -> None:
 
     Parameters
     ----------
-    result : as `edge_genre.benchmarks.benchmark.benchmark` gives it
+    result : as `edge_genre.benchmarks.latency.benchmark.benchmark` gives it
     """
     runs = result["runs"]
     for line in result["warnings"]:

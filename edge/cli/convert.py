@@ -14,7 +14,7 @@ import click
 from edge_genre.cli.options import json_option, read_label_list, read_spec, several_option
 from edge_genre.cli.view import console, print_json
 from edge_genre.errors import ConversionError, ModelError
-from edge_genre.library import find_model
+from edge_genre.model.bundled import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from edge_genre.cli.view import console, print_json
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from edge_genre.doctor import Finding
+    from edge_genre.service.doctor import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
@@ -43,7 +43,7 @@ def command(device: str | None, history: str | None, no_recording: bool, as_json
 
     The exit code is 1 if something is broken.
     """
-    from edge_genre.doctor import BROKEN, WARNING, Patient, examine
+    from edge_genre.service.doctor import BROKEN, WARNING, Patient, examine
 
     patient = Patient(device=device, history=history, recording=not no_recording)
     states: Counter[str] = Counter()

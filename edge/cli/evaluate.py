@@ -16,7 +16,7 @@ from edge_genre.cli.view import console, print_json
 from edge_genre.errors import DataError
 
 if TYPE_CHECKING:
-    from edge_genre.benchmarks.evaluation import Estimate, Evaluation, Track
+    from edge_genre.benchmarks.accuracy.evaluation import Estimate, Evaluation, Track
     from edge_genre.classifier import Classifier
 
 _T = TypeVar("_T")
@@ -96,7 +96,7 @@ def command(
 
     Files that cannot be used are named on the standard error, and the exit code is 1.
     """
-    from edge_genre.benchmarks.evaluation import evaluate
+    from edge_genre.benchmarks.accuracy.evaluation import evaluate
 
     if cross_validate or leaky:
         if cross_validate and leaky:
@@ -140,15 +140,15 @@ def _of_recipe(
     from rich.console import Console
 
     from edge_genre.cli.train import reading, require_framework
-    from edge_genre.models.recipes import RECIPES
+    from edge_genre.models.train.recipes import RECIPES
 
     if recipe not in RECIPES:
         raise click.UsageError(f"{recipe!r} is no recipe; there are {', '.join(RECIPES)}.")
     if output is None:
         raise click.UsageError("a recipe needs --output, for its checkpoints.")
     require_framework(RECIPES[recipe])
-    from edge_genre.models.data import load_everything
-    from edge_genre.models.protocols import cross_validate, leaky
+    from edge_genre.models.data.dataset import load_everything
+    from edge_genre.models.train.protocols import cross_validate, leaky
 
     console = Console(stderr=True)
     steps = options["steps"]
@@ -192,7 +192,7 @@ def _tracks(
     hop: float | None,
     leave_out: Callable[[str], None],
 ) -> Iterator[Track]:
-    from edge_genre.benchmarks.labelled import labelled_tracks
+    from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
 
     if split is not None and data.is_dir():
         raise click.UsageError("--split is for a features file; DATA is a folder.")
@@ -204,8 +204,8 @@ def _tracks(
 def _under_conditions(
     classifier: Classifier, folder: Path, leave_out: Callable[[str], None]
 ) -> tuple[Evaluation, dict[str, Evaluation]]:
-    from edge_genre.benchmarks.evaluation import evaluate
-    from edge_genre.benchmarks.robustness import CONDITIONS, tracks_under_conditions
+    from edge_genre.benchmarks.accuracy.evaluation import evaluate
+    from edge_genre.benchmarks.accuracy.robustness import CONDITIONS, tracks_under_conditions
 
     found = tracks_under_conditions(classifier, folder, left_out=leave_out)
     tracks = _some(list(_shown(found)), folder)
@@ -235,7 +235,7 @@ def _shown(tracks: Iterator[_T]) -> Iterator[_T]:
 def _write(
     evaluation: Evaluation, genres: tuple[str, ...], values: dict[str, object], folder: Path
 ) -> None:
-    from edge_genre.benchmarks.evaluation_plots import plot_confusion, plot_reliability
+    from edge_genre.benchmarks.accuracy.plots import plot_confusion, plot_reliability
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edge_genre.classifier import Classifier
-    from edge_genre.convert.golden_check import Difference
+    from edge_genre.convert.golden.check import Difference
 
 FORMATS = ("npy", "json", "c")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -105,8 +105,8 @@ def command(
         output=description.output,
     )
     if c_tables is not None:
-        from edge_genre.convert.c_source import write_sources
-        from edge_genre.convert.c_tables import c_tables as tables
+        from edge_genre.convert.c.source import write_sources
+        from edge_genre.convert.c.tables import c_tables as tables
 
         _written(write_sources(c_tables, tables(classifier.spec)), as_json)
     if c_array is not None:
@@ -116,8 +116,8 @@ def command(
 
 
 def _c_array(classifier: Classifier, folder: Path, arena: int | None, as_json: bool) -> None:
-    from edge_genre.convert.c_model import c_model
-    from edge_genre.convert.c_source import write_sources
+    from edge_genre.convert.c.model import c_model
+    from edge_genre.convert.c.source import write_sources
 
     try:
         sources = c_model(classifier, arena=arena)
@@ -137,8 +137,8 @@ def _golden(
     as_json: bool,
 ) -> None:
     """Write golden vectors, or check a port with them, or both."""
-    from edge_genre.convert.golden import golden, write_golden
-    from edge_genre.convert.golden_check import check, worst
+    from edge_genre.convert.golden.check import check, worst
+    from edge_genre.convert.golden.vectors import golden, write_golden
 
     found = golden(classifier, audio)
     if folder is not None:

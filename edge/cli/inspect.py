@@ -13,7 +13,7 @@ from edge_genre.errors import ModelError
 
 if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
-    from edge_genre.model_file import ModelFile, ModelInfo
+    from edge_genre.model.file import ModelFile, ModelInfo
 
 
 @click.command("inspect")
@@ -26,8 +26,8 @@ def command(model: str | None, card: bool, as_json: bool, load: Callable[..., Cl
 
     MODEL is a TFLite or ONNX file or a bundled name; the default model where it is left out.
     """
-    from edge_genre.library import find_model
-    from edge_genre.model_file import read
+    from edge_genre.model.bundled import find_model
+    from edge_genre.model.file import read
 
     file = read(find_model(model))
     if card:

@@ -134,9 +134,9 @@ def command(
     On a terminal the result is a live view, elsewhere a line a window, with --json the documented
     schema. Ctrl-C ends it. See edge-genre service for how to let it run for weeks.
     """
-    from edge_genre.listening import events
-    from edge_genre.notify import ServiceManager
-    from edge_genre.playing import NowPlaying
+    from edge_genre.listening.events import events
+    from edge_genre.listening.playing import NowPlaying
+    from edge_genre.service.notify import ServiceManager
 
     if path is not None and device is not None and given("device"):
         raise click.UsageError("--device and --input exclude each other.")

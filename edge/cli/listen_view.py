@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from edge_genre.cli.view import bars
-from edge_genre.listening import Usage
+from edge_genre.listening.events import Usage
 from edge_genre.outputs import Event
 
 _PLAYS = 6

@@ -11,15 +11,15 @@ from edge_genre.cli.options import json_option
 from edge_genre.cli.view import console, print_json
 
 if TYPE_CHECKING:
-    from edge_genre.model_file import ModelInfo
+    from edge_genre.model.file import ModelInfo
 
 
 @click.command("models")
 @json_option
 def command(as_json: bool) -> None:
     """List the bundled models; * marks the default one."""
-    from edge_genre.library import bundled_models
-    from edge_genre.model_file import read
+    from edge_genre.model.bundled import bundled_models
+    from edge_genre.model.file import read
 
     default = _default()
     files = [read(path) for path in bundled_models()]
@@ -52,7 +52,7 @@ def command(as_json: bool) -> None:
 
 def _default() -> Path | None:
     from edge_genre.errors import ModelError
-    from edge_genre.library import find_model
+    from edge_genre.model.bundled import find_model
 
     try:
         return find_model()

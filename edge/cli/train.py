@@ -16,11 +16,11 @@ import click
 from edge_genre.cli.options import json_option
 from edge_genre.cli.view import print_json
 from edge_genre.errors import DataError
-from edge_genre.quiet import quiet_libraries
+from edge_genre.host.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from edge_genre.models.data import Data
-    from edge_genre.models.recipes import Recipe
+    from edge_genre.models.data.dataset import Data
+    from edge_genre.models.train.recipes import Recipe
 
 
 @click.command("train", no_args_is_help=True)
@@ -113,15 +113,15 @@ def command(
 
     It takes half an hour on two cores, and needs TensorFlow: pip install 'edge-genre[train]'.
     """
-    from edge_genre.models.recipes import RECIPES
+    from edge_genre.models.train.recipes import RECIPES
 
     recipe = RECIPES[recipe_name]
     require_framework(recipe)
     from rich.console import Console
 
-    from edge_genre.models.data import Data
-    from edge_genre.models.export import export
-    from edge_genre.models.training import train
+    from edge_genre.models.data.dataset import Data
+    from edge_genre.models.publish.model_files import export
+    from edge_genre.models.train.training import train
 
     console = Console(stderr=True)
     recipe = replace(
@@ -201,7 +201,7 @@ def reading(console: Any) -> Iterator[dict[str, Any]]:
 
 
 def _baselines(data: Data, console: Any) -> dict[str, dict[str, Any]]:
-    from edge_genre.models.baselines import measure
+    from edge_genre.models.train.baselines import measure
 
     scores = measure(data)
     for name, score in scores.items():

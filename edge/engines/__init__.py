@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_genre.engine_names import ONNX_ENGINES, TFLITE_ENGINES
 from edge_genre.engines.litert import LiteRT
 from edge_genre.errors import EngineError, ModelError
-from edge_genre.model_file import ModelFile
+from edge_genre.model.file import ModelFile
 
 
 class Runtime(Protocol):
@@ -32,7 +32,7 @@ class Engine:
     ----------
     model : the file to run
     shape : shape of one window's features
-    output : what the model's outputs are, as in `edge_genre.model_file.ModelInfo`
+    output : what the model's outputs are, as in `edge_genre.model.file.ModelInfo`
     threads : for the engine's own operators
     engine, device : one of `ENGINES` and of `DEVICES` in `edge_genre.engine_names`; the best engine
         that is installed where it is left out. A device other than ``"cpu"`` takes ONNX files, and

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_genre.engine_names import TFLITE_ENGINES
 from edge_genre.errors import EngineError, ModelError
-from edge_genre.quiet import quiet_libraries
+from edge_genre.host.quiet import quiet_libraries
 
 _MODULES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.errors import EngineError, ModelError
-from edge_genre.quiet import quiet_libraries
+from edge_genre.host.quiet import quiet_libraries
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from edge_genre.playing import Playing
+from edge_genre.listening.playing import Playing
 from edge_genre.results import WindowResult
 
 

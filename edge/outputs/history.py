@@ -254,7 +254,7 @@ class _Play:
 
     number: int
     label: str
-    since: float  # as `edge_genre.playing.Playing` has it
+    since: float  # as `edge_genre.listening.playing.Playing` has it
     begin: float
     started: datetime
     end: float

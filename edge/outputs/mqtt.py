@@ -29,8 +29,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from edge_genre.errors import EdgeGenreError
+from edge_genre.listening.playing import UNCERTAIN
 from edge_genre.outputs import Event
-from edge_genre.playing import UNCERTAIN
 from edge_genre.results import SILENCE
 
 _VARIABLE = "EDGE_GENRE_MQTT_"

@@ -1,4 +1,4 @@
-// Texts inside a model file, as edge/container.py writes them: a .tflite file carries them in a zip
+// Texts inside a model file, as edge/model/container.py writes them: a .tflite file carries them in a zip
 // archive behind the flatbuffer, an .onnx file in its metadata_props.
 
 import { UserError } from "./errors.js";

@@ -1,4 +1,4 @@
-// From windows to what is playing, as edge/playing.py and edge/results.py do it.
+// From windows to what is playing, as edge/listening/playing.py and edge/results.py do it.
 
 export const SILENCE = "silence";
 

@@ -1,4 +1,4 @@
-// The signal that every model file was saved with an answer to: edge/self_test.py has the formula.
+// The signal that every model file was saved with an answer to: edge/model/self_test.py has the formula.
 
 /**
  * @param {number} seed below 2 ** 32

@@ -1,4 +1,4 @@
-// How audio is cut into windows, as edge/rolling.py cuts it.
+// How audio is cut into windows, as edge/listening/rolling.py cuts it.
 
 const MIN_DBFS = -120;
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge_genre.convert.isolation import Children
 
-WORKER = "tests.convert.misbehaving_worker"
+WORKER = "tests.support.misbehaving_worker"
 
 
 @pytest.fixture(autouse=True)

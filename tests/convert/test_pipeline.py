@@ -19,13 +19,13 @@ from keras import layers
 from onnx import helper, numpy_helper
 
 from edge_genre import Classifier, FrontEnd
-from edge_genre.container import split
 from edge_genre.convert.pipeline import convert, meaning, probabilities
 from edge_genre.errors import ConversionError
-from edge_genre.model_file import read
-from tests import models_on_the_fly as small
-from tests.models_on_the_fly import LABELS, SPEC
-from tests.signals import music
+from edge_genre.model.container import split
+from edge_genre.model.file import read
+from tests.support import models_on_the_fly as small
+from tests.support.models_on_the_fly import LABELS, SPEC
+from tests.support.signals import music
 
 ALL = ("fp32", "fp16", "dynamic", "int8")
 

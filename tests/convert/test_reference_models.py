@@ -15,11 +15,11 @@ from edge_genre import Classifier
 from edge_genre.cli.options import LABEL_SETS
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import ConversionReport
-from edge_genre.convert.windows import UNKNOWN, load_windows
+from edge_genre.convert.verify.windows import UNKNOWN, load_windows
 from edge_genre.frontend import FrontEndSpec
-from edge_genre.library import find_model
-from edge_genre.model_file import read
-from tests.requirements import require_package
+from edge_genre.model.bundled import find_model
+from edge_genre.model.file import read
+from tests.support.requirements import require_package
 
 ALL = ("fp32", "fp16", "dynamic", "int8")
 BOTH = ("tflite", "onnx")
@@ -250,7 +250,7 @@ def test_our_own(clips: Path, tmp_path: Path, report: Report) -> None:
 
 def _published(n_frames: int, clips: Path, spec: FrontEndSpec, path: Path) -> Path:
     """SongNet as published, freshly trained on these few clips so that most windows are clear."""
-    from edge_genre.models.songnet.published import songnet_published
+    from edge_genre.models.networks.published_songnet import songnet_published
 
     keras.utils.set_random_seed(3)
     model = songnet_published(n_frames=n_frames, n_classes=len(EIGHT))

@@ -13,11 +13,11 @@ from keras import layers
 from edge_genre import Classifier, FrontEnd
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
-from edge_genre.convert.graph_facts import graph_facts, unknown_to_tflite_runtime
-from edge_genre.convert.parity import compare
-from edge_genre.convert.tflite import keras_to_tflite
+from edge_genre.convert.tflite.writer import keras_to_tflite
+from edge_genre.convert.verify.graph_facts import graph_facts, unknown_to_tflite_runtime
+from edge_genre.convert.verify.parity import compare
 from edge_genre.demo import clip
-from edge_genre.library import find_model
+from edge_genre.model.bundled import find_model
 
 pytestmark = pytest.mark.slow
 

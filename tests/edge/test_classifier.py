@@ -12,8 +12,8 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler
 from edge_genre.errors import AudioError
 from edge_genre.results import SILENCE, WindowResult, tempered, vote
-from tests import models_on_the_fly as small
-from tests.signals import music
+from tests.support import models_on_the_fly as small
+from tests.support.signals import music
 
 RATE = small.SPEC.sample_rate
 

@@ -77,8 +77,8 @@ def test_a_device_needs_nothing_that_other_engines_bring() -> None:
     program = """
 import sys
 sys.modules['flatbuffers'] = None
-from edge_genre.convert.golden import golden
-from edge_genre.benchmarks.subject import Job, Subject
+from edge_genre.convert.golden.vectors import golden
+from edge_genre.benchmarks.latency.subject import Job, Subject
 from edge_genre.demo import clip
 subject = Subject(Job('tiny-gtzan', str(clip())), print)
 print(set(subject.graph().values()) == {None})
@@ -123,15 +123,16 @@ def test_wheel_holds_what_the_runtime_needs(wheel: list[str]) -> None:
     for name in (
         "edge_genre/py.typed",
         "edge_genre/demo/demo.ogg",
-        "edge_genre/models/bundled/songnet-gtzan.tflite",
-        "edge_genre/models/bundled/songnet-gtzan.onnx",
+        "edge_genre/bundled/songnet-gtzan.tflite",
+        "edge_genre/bundled/songnet-gtzan.onnx",
     ):
         assert name in wheel
 
 
 def test_wheel_holds_every_module(wheel: list[str]) -> None:
-    folders = {"edge": "", "convert": "convert/", "models": "models/", "benchmarks": "benchmarks/"}
-    for folder, package in folders.items():
+    for folder in ("edge", "convert", "models", "benchmarks"):
         for path in (ROOT / folder).rglob("*.py"):
-            assert f"edge_genre/{package}{path.relative_to(ROOT / folder)}" in wheel
+            name = path.relative_to(ROOT).as_posix()
+            inside = name.removeprefix("edge/").replace("models/bundled/", "bundled/")
+            assert f"edge_genre/{inside}" in wheel
     assert not [name for name in wheel if "test" in name and not name.endswith("self_test.py")]

@@ -20,12 +20,12 @@ from edge_genre.audio.resample import Resampler, resampled
 from edge_genre.classifier import Classifier
 from edge_genre.cli import main
 from edge_genre.demo import clip
-from edge_genre.model_file import read
-from edge_genre.playing import NowPlaying
+from edge_genre.listening.playing import NowPlaying
+from edge_genre.model.file import read
 from edge_genre.results import SILENCE, WindowResult
-from tests.firmware.browser import BUNDLED, PAGE, Server, Visit, launched, playwright, served, site
-from tests.firmware.browser import waveform_file as waveform
-from tests.signals import SIGNALS
+from tests.support.browser import BUNDLED, PAGE, Server, Visit, launched, playwright, served, site
+from tests.support.browser import waveform_file as waveform
+from tests.support.signals import SIGNALS
 
 KINDS = ("tflite", "onnx")
 RATE = 22_050

@@ -16,7 +16,7 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
 from edge_genre.classifier import Classifier
 from edge_genre.demo import clip
-from tests.firmware.browser import Visit, launched, playwright, served, site, waveform_file
+from tests.support.browser import Visit, launched, playwright, served, site, waveform_file
 
 pytestmark = pytest.mark.alone
 

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from edge_genre import Classifier, FrontEnd
 from edge_genre.cli import main
-from edge_genre.convert.c_source import write_sources
-from edge_genre.convert.c_tables import c_tables
-from edge_genre.convert.golden import golden
+from edge_genre.convert.c.source import write_sources
+from edge_genre.convert.c.tables import c_tables
+from edge_genre.convert.golden.vectors import golden
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import PRESETS, FrontEndSpec
-from tests.firmware.c_compiler import (
+from tests.support.c_compiler import (
     SANITIZED,
     SOURCES,
     STRICT,
@@ -25,7 +25,7 @@ from tests.firmware.c_compiler import (
     features,
     require,
 )
-from tests.signals import SIGNALS, music
+from tests.support.signals import SIGNALS, music
 
 # Every choice that a spec has, in some combination.
 SPECS = {

@@ -14,18 +14,18 @@ from edge_genre import Classifier
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
 from edge_genre.cli import main
-from edge_genre.container import split
-from edge_genre.convert import micro
-from edge_genre.convert.c_model import c_model
-from edge_genre.convert.c_source import comment, string, write_sources
-from edge_genre.convert.golden import golden
-from edge_genre.convert.golden_check import check
-from edge_genre.convert.micro import resolver_methods, run_micro, smallest_arena
+from edge_genre.convert.c import micro
+from edge_genre.convert.c.micro import resolver_methods, run_micro, smallest_arena
+from edge_genre.convert.c.model import c_model
+from edge_genre.convert.c.source import comment, string, write_sources
+from edge_genre.convert.golden.check import check
+from edge_genre.convert.golden.vectors import golden
 from edge_genre.demo import clip
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEnd
-from edge_genre.library import find_model
-from tests.firmware.c_compiler import SANITIZED, STRICT, compiled, features, require
+from edge_genre.model.bundled import find_model
+from edge_genre.model.container import split
+from tests.support.c_compiler import SANITIZED, STRICT, compiled, features, require
 
 MODEL = find_model("tiny-gtzan")
 
@@ -345,7 +345,7 @@ def test_what_tflite_micro_says_itself(windows: np.ndarray) -> None:
 
 def test_without_its_package(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the arena's size is there."""
-    for module in ("edge_genre.convert.micro", "edge_genre.convert.c_model"):
+    for module in ("edge_genre.convert.c.micro", "edge_genre.convert.c.model"):
         monkeypatch.setattr(f"{module}.available", lambda: False)
     text = c_model(classifier)["edge_genre_model.h"]
     assert "EG_ARENA_BYTES" not in text

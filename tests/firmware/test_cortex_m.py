@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from edge_genre import Classifier
-from edge_genre.convert.c_source import write_sources
-from edge_genre.convert.c_tables import c_tables
-from edge_genre.convert.golden import golden, write_golden
-from tests.firmware.c_compiler import SANITIZED, SOURCES, STRICT, require
+from edge_genre.convert.c.source import write_sources
+from edge_genre.convert.c.tables import c_tables
+from edge_genre.convert.golden.vectors import golden, write_golden
+from tests.support.c_compiler import SANITIZED, SOURCES, STRICT, require
 
 BOARD = Path(__file__).parent / "cortex_m"
 # Processor, its FPU, and QEMU's board with it.

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from edge_genre import Classifier
-from edge_genre.benchmarks import microcontrollers
 from edge_genre.benchmarks.markdown import part
-from edge_genre.benchmarks.microcontrollers import Chip, FrontEndNeeds, Needs
-from edge_genre.convert.c_model import c_model
-from edge_genre.convert.c_source import write_sources
+from edge_genre.benchmarks.studies import microcontrollers
+from edge_genre.benchmarks.studies.microcontrollers import Chip, FrontEndNeeds, Needs
+from edge_genre.convert.c.model import c_model
+from edge_genre.convert.c.source import write_sources
 from edge_genre.frontend import PRESETS
-from edge_genre.library import find_model
-from tests.firmware.c_compiler import SOURCES, STRICT, require
+from edge_genre.model.bundled import find_model
+from tests.support.c_compiler import SOURCES, STRICT, require
 
 PAGE = SOURCES.parent / "microcontrollers.md"
 

@@ -11,9 +11,9 @@ import pytest
 from edge_genre import Classifier, FrontEnd, FrontEndSpec
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler
-from edge_genre.library import bundled_models
-from edge_genre.model_file import read
-from edge_genre.models.card import card
+from edge_genre.model.bundled import bundled_models
+from edge_genre.model.file import read
+from edge_genre.models.publish.card import card
 
 MODELS = pytest.mark.parametrize("path", bundled_models(), ids=lambda path: path.name)
 FOLDERS = Path(__file__).parents[2] / "models"

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from edge_genre.demo import clip
-from edge_genre.library import bundled_models
-from edge_genre.model_file import read
-from tests.pi.root import ARM64, ARMHF, BOARDS, PACKAGE, Board, Root, RootError, prepare
+from edge_genre.model.bundled import bundled_models
+from edge_genre.model.file import read
+from tests.programs.pi_root import ARM64, ARMHF, BOARDS, PACKAGE, Board, Root, RootError, prepare
 
 pytestmark = pytest.mark.pi
 

@@ -1,0 +1,1 @@
+"""How right a model is on labelled music, and under which conditions."""

@@ -1,0 +1,217 @@
+"""One model as a benchmark sees it: what it is, what it costs, what it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_genre.audio.file import AudioFile
+from edge_genre.audio.source import naming
+from edge_genre.benchmarks.latency.streaming import Loop, Steps, Streaming
+from edge_genre.classifier import Classifier
+from edge_genre.errors import AudioError, EdgeGenreError
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.host.memory import peak_mb, resident_mb
+
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_WARM_UP = 5  # runs of each batch size: a GPU chooses its kernels for each shape anew
+_ROUNDS = 20  # runs of each that are timed
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to measure, and how.
+
+    Parameters
+    ----------
+    model : path of the file
+    audio : path of the music
+    hop : seconds from one window to the next
+    threads, engine, device : see `edge_genre.engines.Engine`
+    front_end, labels, output : of a file that does not describe itself; see `Classifier.load`
+    paced : one window a hop, as in real life
+    """
+
+    model: str
+    audio: str
+    hop: float = 0.5
+    threads: int = 1
+    engine: str | None = None
+    device: str = "cpu"
+    front_end: dict[str, Any] | None = None
+    labels: tuple[str, ...] | None = None
+    output: str | None = None
+    paced: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values, ready for JSON."""
+        return asdict(self)
+
+    def load(self, *, check: bool = True) -> Classifier:
+        """Load the model."""
+        spec = None if self.front_end is None else FrontEndSpec.from_dict(self.front_end)
+        return Classifier.load(
+            self.model,
+            front_end=spec,
+            labels=self.labels,
+            output=self.output,
+            threads=self.threads,
+            engine=self.engine,
+            device=self.device,
+            check=check,
+        )
+
+
+class Subject:
+    """A model that was loaded for measuring, in a process that has loaded no other.
+
+    Parameters
+    ----------
+    job : which model, and how it is run
+    left_out : is told in one line of each file of labelled music that cannot be used
+
+    Raises
+    ------
+    EdgeGenreError
+        The model or the audio cannot be used.
+    """
+
+    def __init__(self, job: Job, left_out: Callable[[str], None] = lambda _: None) -> None:
+        self._job = job
+        self._left_out = left_out
+        python_mb = resident_mb()
+        begin = time.perf_counter()
+        self.classifier = job.load(check=False)
+        loaded = time.perf_counter()
+        deviation = self.classifier.self_test()
+        checked = time.perf_counter()
+        self._samples, self._rate = _samples(job.audio)
+        hop = self.classifier.round_hop(job.hop)
+        loop = Loop(self._samples, self._rate, hop=hop, paced=job.paced)
+        self._loaded_mb = resident_mb()
+        self._streaming = Streaming(self.classifier, loop, hop=hop)
+        self.loading = {
+            "hop": hop,
+            "load_ms": (loaded - begin) * 1e3,
+            "self_test_ms": (checked - loaded) * 1e3,
+            "self_test_deviation": deviation,
+            "first_window_ms": self._streaming.first_ms,
+            "python_mb": python_mb,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """The file, and what runs it."""
+        file, info, engine = self.classifier.model, self.classifier.info, self.classifier.engine
+        return {
+            "model": info.name or file.path.stem,
+            "file": file.path.name,
+            "format": file.kind,
+            "weights": info.quantization,
+            "bytes": file.size,
+            "sha256": hashlib.sha256(file.path.read_bytes()).hexdigest(),
+            "engine": engine.name,
+            "device": engine.device,
+            "threads": engine.threads,
+        }
+
+    def result(self) -> dict[str, Any]:
+        """What the model says of the audio."""
+        with AudioFile(self._job.audio) as source:
+            song = self.classifier.classify(source)
+        return {"label": song.label, "probabilities": song.probabilities}
+
+    def measure(self, windows: int) -> Steps:
+        """Classify windows and take their times."""
+        return self._streaming.measure(windows)
+
+    def memory(self) -> dict[str, float | None]:
+        """MB in RAM: before the model, with it, now, and at most."""
+        return {
+            "python": self.loading["python_mb"],
+            "loaded": self._loaded_mb,
+            "resident": resident_mb(),
+            "peak": peak_mb(),
+        }
+
+    def graph(self) -> dict[str, Any]:
+        """Operators and parameters; None where the package that reads the format is missing."""
+        from edge_genre.convert.verify.graph_facts import graph_facts
+
+        try:
+            facts = graph_facts(self.classifier.model.content)
+        except (ImportError, EdgeGenreError):
+            return dict.fromkeys(("parameters", "operators", "outside_delegate"))
+        outside = facts.outside_xnnpack if self.classifier.model.kind == "tflite" else None
+        return {
+            "parameters": facts.parameters,
+            "operators": facts.operators,
+            "outside_delegate": outside,
+        }
+
+    def accuracy(self, data: str) -> dict[str, Any]:
+        """Counts of right tracks and windows, and the class that each window was given."""
+        from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
+
+        tracks = list(labelled_tracks(self.classifier, Path(data), left_out=self._left_out))
+        right = [each.probabilities.argmax(axis=1) == each.genre for each in tracks]
+        tracks_right = [each.probabilities.mean(axis=0).argmax() == each.genre for each in tracks]
+        return {
+            "tracks": len(tracks),
+            "tracks_correct": int(sum(tracks_right)),
+            "windows": sum(map(len, right)),
+            "windows_correct": int(sum(each.sum() for each in right)),
+            "answers": [int(n) for each in tracks for n in each.probabilities.argmax(axis=1)],
+        }
+
+    def profile(self) -> list[dict[str, Any]] | None:
+        """Time of each kind of operator in one run, dearest first; None if the engine says none."""
+        if self.classifier.model.kind != "onnx":
+            return None
+        from edge_genre.benchmarks.latency.onnx_profile import onnx_profile
+
+        engine = self.classifier.engine
+        features = self._features(1).reshape(engine.input_shape)
+        return onnx_profile(
+            self.classifier.model.content, features, threads=engine.threads, device=engine.device
+        )
+
+    def batches(self) -> list[dict[str, Any]] | None:
+        """Time of several windows at once, copies to the device and back included.
+
+        None for a file that takes one window at a time.
+        """
+        engine = self.classifier.engine
+        if not engine.takes_batches:
+            return None
+        found = []
+        for size in _BATCHES:
+            windows = self._features(size)
+            for _ in range(_WARM_UP):
+                engine.run_batch(windows)
+            times = []
+            for _ in range(_ROUNDS):
+                begin = time.perf_counter()
+                engine.run_batch(windows)  # returns when the results are in the CPU's memory
+                times.append(time.perf_counter() - begin)
+            median = float(np.median(times))
+            found.append({"batch": size, "ms": median * 1e3, "windows_per_second": size / median})
+        return found
+
+    def _features(self, count: int) -> NDArray[np.float32]:
+        shape = self.classifier.spec.shape
+        return np.random.default_rng(0).normal(size=(count, *shape)).astype(np.float32)
+
+
+def _samples(audio: str) -> tuple[NDArray[np.float32], int]:
+    with naming(audio), AudioFile(audio) as source:
+        blocks = list(source.blocks())
+        if not blocks:
+            raise AudioError("holds no samples")
+        return np.concatenate(blocks), source.rate

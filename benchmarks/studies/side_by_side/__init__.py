@@ -1,0 +1,1 @@
+"""edge-genre beside what a user would pick instead, in one run."""

@@ -1,0 +1,108 @@
+"""Contenders that take turns: one computes while all the others wait."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import numpy as np
+
+from edge_genre.errors import EdgeGenreError, EngineError
+from edge_genre.host.process import ONE_THREAD, Process
+
+# One thread each; a GPU would not be the same machine for all.
+ENVIRONMENT = {
+    **ONE_THREAD,
+    "CUDA_VISIBLE_DEVICES": "",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+Answers = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender that is to be started; see `contender.Contender`."""
+
+    name: str
+    kind: str
+    path: Path
+    hop: float = 0.5
+    engine: str | None = None
+
+
+class Contending(Process):
+    """A contender's process.
+
+    Parameters
+    ----------
+    entry : what it loads
+    music : folder with samples for each rate
+
+    Raises
+    ------
+    EngineError
+        It cannot load it.
+    """
+
+    def __init__(self, entry: Entry, music: Path) -> None:
+        self._stderr: IO[str] = TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        super().__init__(
+            "edge_genre.benchmarks.studies.side_by_side.contender",
+            name=entry.name,
+            environment=ENVIRONMENT,
+            log=self._stderr,
+        )
+        try:
+            self.facts: Answers = self.ask(
+                "load",
+                kind=entry.kind,
+                path=str(entry.path),
+                hop=entry.hop,
+                music=str(music),
+                engine=entry.engine,
+            )
+        except EdgeGenreError:
+            self.close()
+            raise
+
+    def ask(self, request: str, *arguments: Any, **keywords: Any) -> Any:
+        """As `Process.ask`; every error names the contender."""
+        try:
+            return super().ask(request, *arguments, **keywords)
+        except EngineError:
+            raise
+        except EdgeGenreError as error:
+            raise EngineError(f"{self._name}: {error}") from None
+
+    def close(self) -> None:
+        """End the process."""
+        super().close()
+        self._stderr.close()
+
+
+@contextlib.contextmanager
+def contenders(entries: Sequence[Entry], music: Path) -> Iterator[dict[str, Contending]]:
+    """Start a process for each entry, and end them all."""
+    with contextlib.ExitStack() as stack:
+        yield {entry.name: stack.enter_context(Contending(entry, music)) for entry in entries}
+
+
+def take_turns(
+    processes: Mapping[str, Contending], rounds: int, request: str, **arguments: Any
+) -> dict[str, Answers]:
+    """Ask all the same, one after the other, round after round; return medians of the figures."""
+    answers: dict[str, list[Answers]] = {name: [] for name in processes}
+    for _ in range(rounds):
+        for name, process in processes.items():
+            answers[name].append(process.ask(request, **arguments))
+    return {name: medians(found) for name, found in answers.items()}
+
+
+def medians(answers: list[Answers]) -> Answers:
+    """Median of each figure."""
+    return {key: float(np.median([found[key] for found in answers])) for key in answers[0]}

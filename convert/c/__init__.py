@@ -1,0 +1,1 @@
+"""C sources for microcontrollers: tables of the front end, the model, TFLite Micro."""

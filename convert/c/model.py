@@ -1,0 +1,252 @@
+"""A model as C sources: its graph, its labels, its quantization, and how to run it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from edge_genre.classifier import Classifier
+from edge_genre.convert.c.micro import (
+    available,
+    require_arena,
+    require_micro,
+    resolver_methods,
+    smallest_arena,
+)
+from edge_genre.convert.c.source import array, comment, header, number, string
+from edge_genre.convert.c.tables import c_tables
+from edge_genre.convert.tflite.flatbuffer import parse, schema
+from edge_genre.convert.verify.graph_facts import multiply_accumulates
+from edge_genre.errors import ConversionError
+from edge_genre.model.container import split
+
+HEADER, SOURCE, EXAMPLE = "edge_genre_model.h", "edge_genre_model.c", "edge_genre_micro.cc"
+ALIGNMENT = 16
+_TYPES = ("FLOAT32", "INT8")
+
+
+def c_model(classifier: Classifier, *, arena: int | None = None) -> dict[str, str]:
+    """C sources of a TFLite model for TFLite Micro.
+
+    Where its interpreter is installed, the smallest arena is found and written down.
+
+    Parameters
+    ----------
+    classifier : the model
+    arena : bytes that the device has for TFLite Micro, if it is to be checked
+
+    Returns
+    -------
+    The texts, by file name: the model as an aligned constant array with its size, labels and
+    quantization; the headers of `c_tables` if its front end has them; and an example in C++ that
+    runs it
+
+    Raises
+    ------
+    ConversionError
+        It is no TFLite model, TFLite Micro does not run it, or the arena is too small for it.
+    """
+    model = classifier.model
+    if model.kind != "tflite":
+        raise ConversionError(
+            f"{model.path}: is ONNX, and TFLite Micro runs TFLite: edge-genre convert "
+            f"{model.path} --target micro --quantize int8 --calibrate MUSIC"
+        )
+    try:
+        require_micro(model.content)
+        needed = smallest_arena(model.content) if available() else None
+        if arena is not None:
+            if needed is None:
+                raise ConversionError("checking an arena needs a package: pip install tflite-micro")
+            require_arena(arena, needed)
+    except ConversionError as error:
+        raise ConversionError(f"{model.path}: {error}") from None
+    graph, _ = split(model.content)
+    tables: dict[str, str] = {}
+    if classifier.spec.kind in ("log_mel", "mfcc"):
+        tables = c_tables(classifier.spec)
+    name = " ".join((classifier.info.name or model.path.stem, classifier.info.version)).strip()
+    return {
+        HEADER: _header(classifier, graph, name, needed, arena or needed),
+        SOURCE: _source(classifier, graph, name),
+        EXAMPLE: _example(classifier, name),
+        **tables,
+    }
+
+
+def _header(
+    classifier: Classifier, graph: bytes, name: str, needed: int | None, arena: int | None
+) -> str:
+    macs = multiply_accumulates(graph)
+    lines = [
+        "#ifdef __cplusplus",
+        'extern "C" {',
+        "#endif",
+        "",
+        f"#define EG_MODEL_BYTES {len(graph)}",
+        f"#define EG_CLASSES {len(classifier.labels)}",
+        f"#define EG_INPUT_VALUES {math.prod(classifier.spec.shape)}",
+    ]
+    for side, (kind, scale, zero_point) in zip(("INPUT", "OUTPUT"), _ends(graph), strict=True):
+        quantized = int(kind == "INT8")
+        lines += [
+            "",
+            comment(f"{side.capitalize()}: {_MEANING[quantized]}."),
+            f"#define EG_{side}_IS_INT8 {quantized}",
+        ]
+        if quantized:
+            lines.append(f"#define EG_{side}_SCALE {number(np.float32(scale))}")
+            lines.append(f"#define EG_{side}_ZERO_POINT ({zero_point})")
+    lines += ["", comment(_OUTPUTS[classifier.info.output])]
+    if macs is not None:
+        lines += ["", comment(f"A window is {macs:,} multiply-accumulates.")]
+    if arena is None:
+        lines += ["", comment("Not measured, since tflite-micro was not installed: define it.")]
+    else:
+        about = (
+            "Bytes. TFLite Micro needs "
+            + ("so many" if needed == arena else f"{needed:,}")
+            + " with pointers of 64 bits and portable kernels."
+        )
+        lines += ["", comment(about)]
+        lines += ["#ifndef EG_ARENA_BYTES", f"#define EG_ARENA_BYTES {arena}", "#endif"]
+    lines += [
+        "",
+        comment(f"The TFLite graph, aligned to {ALIGNMENT} bytes."),
+        "extern const unsigned char eg_model[EG_MODEL_BYTES];",
+        "extern const unsigned int eg_model_bytes;",
+        comment("In the order of the outputs, in UTF-8."),
+        "extern const char *const eg_labels[EG_CLASSES];",
+        "",
+        comment(f"In {EXAMPLE}. Both return 0 if they fail."),
+        "int eg_begin(void);",
+        "int eg_classify(const float *features, float *outputs);",
+        "",
+        "#ifdef __cplusplus",
+        "}",
+        "#endif",
+    ]
+    return header(HEADER, f"Model {name}.", lines)
+
+
+_MEANING = ("floats", "8 bits; a real value is (value - ZERO_POINT) * SCALE")
+_OUTPUTS = {
+    "probabilities": "The outputs are probabilities.",
+    "logits": "The outputs are logits: a softmax makes probabilities of them.",
+    "log_probabilities": "The outputs are logarithms of probabilities.",
+}
+
+
+def _source(classifier: Classifier, graph: bytes, name: str) -> str:
+    content = array("eg_model", np.frombuffer(graph, np.uint8), prefix="const")
+    content[0] = "EG_ALIGNED const unsigned char eg_model[EG_MODEL_BYTES] = {"
+    lines = [
+        comment(f"Model {name}. Made by edge-genre export."),
+        f'#include "{HEADER}"',
+        "",
+        "#if defined(__GNUC__) || defined(__ICCARM__)",
+        f"#define EG_ALIGNED __attribute__((aligned({ALIGNMENT})))",
+        "#elif defined(_MSC_VER)",
+        f"#define EG_ALIGNED __declspec(align({ALIGNMENT}))",
+        "#else",
+        f'#error "say how this compiler aligns an array to {ALIGNMENT} bytes"',
+        "#endif",
+        "",
+        "const unsigned int eg_model_bytes = EG_MODEL_BYTES;",
+        "",
+        "const char *const eg_labels[EG_CLASSES] = {",
+        *(f"    {string(label)}," for label in classifier.labels),
+        "};",
+        "",
+        *content,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ends(graph: bytes) -> list[tuple[str, float, int]]:
+    """Type, scale and zero point of the input and of the output."""
+    model = parse(graph)
+    main = model.subgraphs[0]
+    names = {value: name for name, value in vars(schema().TensorType).items()}
+    ends = []
+    for index in (main.inputs[0], main.outputs[0]):
+        tensor: Any = main.tensors[index]
+        kind = names[tensor.type]
+        if kind not in _TYPES:
+            raise ConversionError(f"an input or output is {kind.lower()}, expected float32 or int8")
+        if kind == "INT8":
+            found = tensor.quantization
+            ends.append((kind, float(found.scale[0]), int(found.zeroPoint[0])))
+        else:
+            ends.append((kind, 1.0, 0))
+    return ends
+
+
+def _example(classifier: Classifier, name: str) -> str:
+    methods = resolver_methods(classifier.model.content)
+    adds = " ||\n        ".join(f"resolver.{method}() != kTfLiteOk" for method in methods)
+    return _EXAMPLE.format(
+        about=comment(f"Model {name} in TFLite Micro. Made by edge-genre export."),
+        header=HEADER,
+        count=len(methods),
+        adds=adds,
+    )
+
+
+_EXAMPLE = """\
+{about}
+#include <math.h>
+#include <stdint.h>
+
+#include "{header}"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+namespace {{
+
+alignas(16) uint8_t arena[EG_ARENA_BYTES];
+tflite::MicroMutableOpResolver<{count}> resolver;
+tflite::MicroInterpreter *interpreter = nullptr;
+
+}}  // namespace
+
+extern "C" int eg_begin(void) {{
+    if (interpreter != nullptr)
+        return 1;
+    if ({adds})
+        return 0;
+    static tflite::MicroInterpreter made(tflite::GetModel(eg_model), resolver, arena, sizeof arena);
+    if (made.AllocateTensors() != kTfLiteOk)  // the arena is too small
+        return 0;
+    interpreter = &made;
+    return 1;
+}}
+
+extern "C" int eg_classify(const float *features, float *outputs) {{
+    if (interpreter == nullptr)
+        return 0;
+    TfLiteTensor *input = interpreter->input(0);
+    for (int i = 0; i < EG_INPUT_VALUES; i++) {{
+#if EG_INPUT_IS_INT8
+        const float steps = roundf(features[i] / EG_INPUT_SCALE) + EG_INPUT_ZERO_POINT;
+        input->data.int8[i] = (int8_t)(steps < -128 ? -128 : steps > 127 ? 127 : steps);
+#else
+        input->data.f[i] = features[i];
+#endif
+    }}
+    if (interpreter->Invoke() != kTfLiteOk)
+        return 0;
+    const TfLiteTensor *output = interpreter->output(0);
+    for (int i = 0; i < EG_CLASSES; i++) {{
+#if EG_OUTPUT_IS_INT8
+        outputs[i] = (float)(output->data.int8[i] - EG_OUTPUT_ZERO_POINT) * EG_OUTPUT_SCALE;
+#else
+        outputs[i] = output->data.f[i];
+#endif
+    }}
+    return 1;
+}}
+"""

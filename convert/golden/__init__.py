@@ -1,0 +1,1 @@
+"""Golden vectors for ports to other languages, and their check."""

@@ -1,0 +1,1 @@
+"""ONNX files: written from Keras and PyTorch, and quantized."""

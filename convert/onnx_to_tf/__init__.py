@@ -1,0 +1,1 @@
+"""An ONNX graph as a TensorFlow function, on its way to TFLite."""

@@ -1,0 +1,1 @@
+"""What both formats' quantizers share: rounding, and layers that stay in float."""

@@ -1,0 +1,1 @@
+"""TFLite files: written from Keras, quantized, described, and read as flatbuffers."""

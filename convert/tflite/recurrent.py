@@ -1,0 +1,445 @@
+r"""Recurrent layers in a form that small engines run well.
+
+With the gates in Keras's order, W the kernel, U the recurrent kernel, b and c the input's and the
+recurrent bias, and * elementwise, a GRU computes
+
+    z_t = sigmoid(x_t W_z + b_z + h_{t-1} U_z + c_z)              update gate
+    r_t = sigmoid(x_t W_r + b_r + h_{t-1} U_r + c_r)              reset gate
+    g_t = tanh(x_t W_h + b_h + r_t * (h_{t-1} U_h + c_h))         candidate
+    h_t = z_t * h_{t-1} + (1 - z_t) * g_t
+
+where ``reset_after=False`` has (r_t * h_{t-1}) U_h instead, and an LSTM
+
+    i_t, f_t, o_t = sigmoid(x_t W + b + h_{t-1} U + c)            input, forget and output gate
+    g_t = tanh(x_t W_g + b_g + h_{t-1} U_g + c_g)                 candidate
+    c_t = f_t * c_{t-1} + i_t * g_t
+    h_t = o_t * tanh(c_t)
+
+Sources: K. Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical
+Machine Translation", EMNLP 2014, eq. 5-8, with the reset gate before or after the recurrent product
+(after it, as in NVIDIA's cuDNN and ONNX's ``linear_before_reset=1``); F. Gers et al., "Learning to
+Forget", Neural Computation 12 (2000).
+
+TFLite makes a WHILE loop of either, which cannot be calibrated for int8 and pays for every step.
+``write_out_recurrent`` writes the steps out instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from edge_genre.convert.tflite.keras_models import copy_model
+from edge_genre.errors import ConversionError
+
+# A step costs about 13 operators and, in int8, some kilobytes of quantization parameters: past
+# this length the loop makes the better file.
+MAX_UNROLLED_STEPS = 64
+
+Activation = Callable[[Any], Any]
+State = tuple[Any, ...]
+
+
+class Cell(Protocol):
+    """One step of a recurrent layer, batch first; weights are arrays, tensors or variables."""
+
+    @property
+    def units(self) -> int:
+        """Size of each part of the state."""
+
+    @property
+    def n_states(self) -> int:
+        """Parts of the state; the first is what the cell gives."""
+
+    def project(self, inputs: Any) -> State:
+        """Take the input products of many steps at once: (n, features) -> parts (n, ...)."""
+
+    def step(self, projected: State, state: State) -> State:
+        """Go one step: projected parts (batch, ...), state (batch, units) -> the next state."""
+
+
+@dataclass(frozen=True)
+class GRUCell:
+    """A GRU's step.
+
+    Parameters
+    ----------
+    kernel : (features, 3 units), gates in the order z, r, h.
+    recurrent_kernel : (units, 3 units).
+    bias : (3 units,), b and all of c that is added outside the brackets of r; None for none.
+    candidate_bias : (units,), c_h inside the brackets; None for none.
+    reset_after : r multiplies the recurrent product, not the state before it.
+    """
+
+    kernel: Any
+    recurrent_kernel: Any
+    bias: Any = None
+    candidate_bias: Any = None
+    reset_after: bool = True
+    activation: Activation = tf.tanh
+    recurrent_activation: Activation = tf.sigmoid
+
+    n_states = 1
+
+    @classmethod
+    def with_biases(
+        cls,
+        kernel: Any,
+        recurrent_kernel: Any,
+        input_bias: Any,
+        recurrent_bias: Any,
+        **options: Any,
+    ) -> GRUCell:
+        """Make a cell of two biases, (3 units,) each.
+
+        The recurrent bias of z and r is a constant term of their sum: it is added to the input's,
+        once for all steps. That of the candidate stays inside the brackets that r multiplies.
+        """
+        units = recurrent_kernel.shape[0]
+        if not options.get("reset_after", True):
+            return cls(kernel, recurrent_kernel, input_bias + recurrent_bias, **options)
+        bias = input_bias + tf.pad(recurrent_bias[: 2 * units], [[0, units]])
+        return cls(kernel, recurrent_kernel, bias, recurrent_bias[2 * units :], **options)
+
+    @property
+    def units(self) -> int:
+        return int(self.recurrent_kernel.shape[0])
+
+    def project(self, inputs: Any) -> State:
+        gates = 2 * self.units
+        projected = _affine(inputs, self.kernel, self.bias)
+        return projected[:, :gates], projected[:, gates:]
+
+    def step(self, projected: State, state: State) -> State:
+        (gate_input, candidate_input), (state,), gates = projected, state, 2 * self.units
+        # A recurrent product without bias: for int8 each step has a scale of its own, and would
+        # have its own copy of a bias.
+        if self.reset_after:
+            recurrent = tf.matmul(state, self.recurrent_kernel)
+            update, reset = self._gates(gate_input + recurrent[:, :gates])
+            inner = recurrent[:, gates:]
+            if self.candidate_bias is not None:
+                inner += self.candidate_bias
+            inner = reset * inner
+        else:
+            recurrent = tf.matmul(state, self.recurrent_kernel[:, :gates])
+            update, reset = self._gates(gate_input + recurrent)
+            inner = tf.matmul(reset * state, self.recurrent_kernel[:, gates:])
+        candidate = self.activation(candidate_input + inner)
+        return (candidate + update * (state - candidate),)
+
+    def _gates(self, values: Any) -> Any:
+        return tf.split(self.recurrent_activation(values), 2, axis=1)
+
+
+@dataclass(frozen=True)
+class LSTMCell:
+    """An LSTM's step.
+
+    Parameters
+    ----------
+    kernel : (features, 4 units), gates in the order i, f, o, g, so that one operator computes the
+        three that share their activation.
+    recurrent_kernel : (units, 4 units).
+    bias : (4 units,), b + c; None for none.
+    activation : of the candidate.
+    output_activation : of the cell's state.
+    """
+
+    kernel: Any
+    recurrent_kernel: Any
+    bias: Any = None
+    activation: Activation = tf.tanh
+    recurrent_activation: Activation = tf.sigmoid
+    output_activation: Activation = tf.tanh
+
+    n_states = 2
+
+    @property
+    def units(self) -> int:
+        return int(self.recurrent_kernel.shape[0])
+
+    def project(self, inputs: Any) -> State:
+        gates = 3 * self.units
+        projected = _affine(inputs, self.kernel, self.bias)
+        return projected[:, :gates], projected[:, gates:]
+
+    def step(self, projected: State, state: State) -> State:
+        (gate_input, candidate_input), (hidden, memory) = projected, state
+        gates = 3 * self.units
+        recurrent = tf.matmul(hidden, self.recurrent_kernel)
+        activated = self.recurrent_activation(gate_input + recurrent[:, :gates])
+        enter, forget, leave = tf.split(activated, 3, axis=1)
+        candidate = self.activation(candidate_input + recurrent[:, gates:])
+        memory = forget * memory + enter * candidate
+        return leave * self.output_activation(memory), memory
+
+
+@dataclass(frozen=True)
+class SimpleCell:
+    """The step h_t = tanh(x_t W + b + h_{t-1} U) of an Elman network."""
+
+    kernel: Any
+    recurrent_kernel: Any
+    bias: Any = None
+    activation: Activation = tf.tanh
+
+    n_states = 1
+
+    @property
+    def units(self) -> int:
+        return int(self.recurrent_kernel.shape[0])
+
+    def project(self, inputs: Any) -> State:
+        return (_affine(inputs, self.kernel, self.bias),)
+
+    def step(self, projected: State, state: State) -> State:
+        return (self.activation(projected[0] + tf.matmul(state[0], self.recurrent_kernel)),)
+
+
+def write_out(
+    cell: Cell, inputs: Any, *, initial: State | None = None, reverse: bool = False
+) -> tuple[list[Any], State]:
+    """Run a cell over a fixed number of steps without a loop.
+
+    Parameters
+    ----------
+    cell : what each step does.
+    inputs : (batch, steps, features) float32; ``steps`` is fixed.
+    initial : first state, (batch, units) each; None for zeros.
+    reverse : from the last step to the first.
+
+    Returns
+    -------
+    The outputs (batch, units) in the order in which they were computed, and the last state.
+    """
+    steps = inputs.shape[1]
+    parts = [tf.unstack(part, axis=1) for part in _projected(cell, inputs)]
+    state = _first_state(cell, parts[0][0], initial)
+    outputs = []
+    for step in reversed(range(steps)) if reverse else range(steps):
+        state = cell.step(tuple(part[step] for part in parts), state)
+        outputs.append(state[0])
+    return outputs, state
+
+
+def loop(
+    cell: Cell, inputs: Any, *, initial: State | None = None, reverse: bool = False
+) -> tuple[Any, State]:
+    """Run a cell in a while loop.
+
+    Parameters and results are those of ``write_out``, with the outputs stacked to
+    (batch, steps, units).
+    """
+    batch, steps, _ = inputs.shape
+    parts = _projected(cell, inputs)
+    outputs = tf.TensorArray(tf.float32, steps, element_shape=(batch, cell.units))
+
+    def body(step: Any, outputs: Any, state: State) -> tuple[Any, Any, State]:
+        at = steps - 1 - step if reverse else step
+        state = cell.step(tuple(tf.gather(part, at, axis=1) for part in parts), state)
+        return step + 1, outputs.write(step, state[0]), state
+
+    first = _first_state(cell, parts[0][:, 0], initial)
+    _, outputs, state = tf.while_loop(
+        lambda step, *_: step < steps, body, (0, outputs, first), maximum_iterations=steps
+    )
+    return tf.transpose(outputs.stack(), (1, 0, 2)), state
+
+
+def _projected(cell: Cell, inputs: Any) -> list[Any]:
+    steps, features = inputs.shape[1:]
+    # One matrix of all steps, so that TFLite sees a fully connected layer.
+    parts = cell.project(tf.reshape(inputs, (-1, features)))
+    return [tf.reshape(part, (-1, steps, part.shape[-1])) for part in parts]
+
+
+def _first_state(cell: Cell, like: Any, initial: State | None) -> State:
+    """The first state; zeros are constants wherever the batch is."""
+    if initial is not None:
+        return initial
+    batch = like.shape[0] if like.shape[0] is not None else tf.shape(like)[0]
+    return (tf.zeros((batch, cell.units)),) * cell.n_states
+
+
+def _affine(inputs: Any, kernel: Any, bias: Any) -> Any:
+    product = tf.matmul(inputs, kernel)
+    return product if bias is None else product + bias
+
+
+def can_write_out(layer: keras.layers.Layer) -> bool:
+    """Whether a called layer is a recurrent one that ``WrittenOut`` can stand for.
+
+    That is: a GRU, LSTM or simple recurrent layer, or two of them in a ``Bidirectional``;
+    stateless, starting from zero and returning its outputs only.
+    """
+    if isinstance(layer.input, (list, tuple)):  # a first state, too
+        return False
+    # By type: a subclass may compute something else.
+    if type(layer) is keras.layers.Bidirectional:
+        directions = (layer.forward_layer, layer.backward_layer)
+        return layer.merge_mode is not None and all(map(_is_plain, directions))
+    return _is_plain(layer)
+
+
+def _is_plain(layer: keras.layers.Layer) -> bool:
+    return type(layer) in _CELLS and not (layer.stateful or layer.return_state)
+
+
+class WrittenOut(keras.layers.Layer):
+    """A recurrent layer over a fixed number of steps, without a loop and with the same weights.
+
+    The input product is taken once for all steps, and each step takes one recurrent product for
+    all gates. Of the arrangements measured on SongNet none was faster, and none made a smaller
+    int8 file.
+
+    Parameters
+    ----------
+    layer : the recurrent layer, see ``can_write_out``.
+
+    Input: (batch, steps, features) float32; ``steps`` is fixed.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        super().__init__(**{"name": layer.name, "dtype": layer.dtype_policy, **kwargs})
+        self.layer = layer
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        self.layer.build(input_shape)
+
+    # The other arguments are those of the layer's call, which a copied graph repeats.
+    def call(
+        self, inputs: Any, initial_state: Any = None, mask: Any = None, training: object = None
+    ) -> Any:
+        if initial_state is not None or mask is not None:
+            raise ConversionError(f"layer {self.name!r} is unrolled without a first state or mask")
+        if not isinstance(self.layer, keras.layers.Bidirectional):
+            return _keras_output(self.layer, inputs)
+        # Bidirectional turns the backward outputs around, so that both have the steps' order.
+        forward = _keras_output(self.layer.forward_layer, inputs)
+        backward = _keras_output(self.layer.backward_layer, inputs, turned=True)
+        return _MERGES[self.layer.merge_mode](forward, backward)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WrittenOut:
+        layer = keras.saving.deserialize_keras_object(config.pop("layer"))
+        return cls(layer, **config)
+
+
+def _keras_output(layer: keras.layers.Layer, inputs: Any, *, turned: bool = False) -> Any:
+    """What a layer gives, written out: its steps in the order of computation, or ``turned``."""
+    cell = _CELLS[type(layer)](layer)
+    outputs, _ = write_out(cell, inputs, reverse=layer.go_backwards)
+    if not layer.return_sequences:
+        return outputs[-1]
+    return tf.stack(outputs[::-1] if turned else outputs, axis=1)
+
+
+def _gru_cell(layer: keras.layers.GRU) -> GRUCell:
+    cell = layer.cell
+    options = {
+        "reset_after": bool(cell.reset_after),
+        "activation": cell.activation,
+        "recurrent_activation": cell.recurrent_activation,
+    }
+    kernel, recurrent_kernel = _tensor(cell.kernel), _tensor(cell.recurrent_kernel)
+    if not cell.use_bias:
+        return GRUCell(kernel, recurrent_kernel, **options)
+    bias = _tensor(cell.bias)
+    if not cell.reset_after:
+        return GRUCell(kernel, recurrent_kernel, bias, **options)
+    return GRUCell.with_biases(kernel, recurrent_kernel, bias[0], bias[1], **options)
+
+
+def _lstm_cell(layer: keras.layers.LSTM) -> LSTMCell:
+    cell = layer.cell
+    return LSTMCell(
+        _candidate_last(_tensor(cell.kernel)),
+        _candidate_last(_tensor(cell.recurrent_kernel)),
+        _candidate_last(_tensor(cell.bias)) if cell.use_bias else None,
+        cell.activation,
+        cell.recurrent_activation,
+        cell.activation,
+    )
+
+
+def _simple_cell(layer: keras.layers.SimpleRNN) -> SimpleCell:
+    cell = layer.cell
+    bias = _tensor(cell.bias) if cell.use_bias else None
+    return SimpleCell(_tensor(cell.kernel), _tensor(cell.recurrent_kernel), bias, cell.activation)
+
+
+def _candidate_last(weights: Any) -> Any:
+    """Keras's gate order i, f, g, o as i, f, o, g."""
+    enter, forget, candidate, leave = tf.split(weights, 4, axis=-1)
+    return tf.concat([enter, forget, leave, candidate], axis=-1)
+
+
+def _tensor(variable: Any) -> Any:
+    return tf.convert_to_tensor(variable)
+
+
+_CELLS: dict[type[keras.layers.Layer], Callable[[Any], Cell]] = {
+    keras.layers.GRU: _gru_cell,
+    keras.layers.LSTM: _lstm_cell,
+    keras.layers.SimpleRNN: _simple_cell,
+}
+_MERGES: dict[str, Callable[[Any, Any], Any]] = {
+    "concat": lambda forward, backward: tf.concat([forward, backward], axis=-1),
+    "sum": tf.add,
+    "ave": lambda forward, backward: (forward + backward) / 2,
+    "mul": tf.multiply,
+}
+
+
+def write_out_recurrent(
+    model: keras.Model, max_steps: int | None = MAX_UNROLLED_STEPS
+) -> keras.Model:
+    """Copy a model with its recurrent layers of at most ``max_steps`` steps written out.
+
+    Same weights, same output up to rounding. Where ``WrittenOut`` cannot stand for a layer (own
+    cells, a first state, stateful layers), it stays as it is, unless every length is asked for:
+    then Keras's own unrolling is switched on.
+
+    Parameters
+    ----------
+    model : built functional or sequential model.
+    max_steps : None for any number.
+
+    Raises
+    ------
+    ConversionError
+        the model cannot be copied.
+    """
+
+    def written_out(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+        if not isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
+            return None
+        if not can_write_out(layer):
+            return None if max_steps is not None else _unrolled_by_keras(layer)
+        steps = layer.input.shape[1]
+        if steps is None or (max_steps is not None and steps > max_steps):
+            return None
+        return WrittenOut(type(layer).from_config(layer.get_config()))
+
+    # Keras knows the input of a layer's first call, which may have been in another model of the
+    # caller's. In the first copy it is this model's.
+    return copy_model(copy_model(model), written_out)
+
+
+def _unrolled_by_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.Bidirectional):
+        for key in ("layer", "backward_layer"):
+            if config.get(key):
+                config[key]["config"]["unroll"] = True
+    else:
+        config["unroll"] = True
+    return type(layer).from_config(config)

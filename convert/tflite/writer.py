@@ -1,0 +1,253 @@
+"""Keras models and TensorFlow functions as TFLite files."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from itertools import chain
+from textwrap import shorten
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from edge_genre.convert.tflite import quantize as tflite_quantize
+from edge_genre.convert.tflite.flatbuffer import compact
+from edge_genre.convert.tflite.keras_models import require_convertible
+from edge_genre.convert.tflite.recurrent import MAX_UNROLLED_STEPS, write_out_recurrent
+from edge_genre.errors import ConversionError
+
+Quantization = Literal["fp32", "fp16", "dynamic", "int8"]
+Target = Literal["litert", "tflite-runtime", "micro"]
+
+
+def keras_to_tflite(
+    model: keras.Model,
+    *,
+    quantize: Quantization = "fp32",
+    calibration: np.ndarray | None = None,
+    target: Target = "litert",
+    integer_io: bool = False,
+) -> bytes:
+    """Convert a Keras model to a TFLite file with built-in operators only.
+
+    The file takes one window at a time, float32 of shape (1, ...), and gives float32, whatever
+    the quantization inside. Recurrent layers of up to 64 steps are written out (see
+    ``recurrent``); longer ones become a WHILE loop, except for int8 and for TFLite Micro, where
+    every length is written out and long ones make a large file.
+
+    Parameters
+    ----------
+    model : built functional or sequential model with one input and one output; it is left
+        as it was.
+    quantize : "fp32"; "fp16", weights stored in half precision; "dynamic", weights in 8 bits
+        and activations quantized as they come; "int8", weights and activations in 8 bits.
+    calibration : windows as the model sees them on the device, float32 of shape (windows, ...);
+        some hundred of all genres are enough. int8 needs them: their range becomes that of the
+        activations. Where they show that activations do not bear 8 bits, layers compute in float
+        with weights in 8 bits: as few leading ones as possible of int8, all of dynamic, which
+        without windows is taken to bear them. Not for fp32 and fp16.
+    target : the engine that is to run the file: "litert"; "tflite-runtime", its last release,
+        2.14; "micro", TFLite Micro, which takes fp32 and int8 only.
+    integer_io : int8 input and output tensors, for int8 only.
+
+    Returns
+    -------
+    The file's bytes.
+
+    Raises
+    ------
+    ConversionError
+        the model, or the combination of model and options, cannot be converted.
+    """
+    require_convertible(model)
+    require_options(quantize, target, integer_io=integer_io)
+    everything = must_write_out(quantize, target)
+    written_out = write_out_recurrent(model, None if everything else MAX_UNROLLED_STEPS)
+    window = model.inputs[0]
+    return function_to_tflite(
+        tf.function(
+            lambda features: written_out(features, training=False),
+            # A free batch axis brings in operators that TFLite has not.
+            input_signature=[tf.TensorSpec((1, *window.shape[1:]), window.dtype, name="features")],
+            # There is no Python control flow to translate, and autograph would rewrite errors.
+            autograph=False,
+        ),
+        name=model.name,
+        quantize=quantize,
+        calibration=calibration,
+        target=target,
+        integer_io=integer_io,
+    )
+
+
+def function_to_tflite(
+    function: Any,
+    *,
+    name: str,
+    quantize: Quantization = "fp32",
+    calibration: np.ndarray | None = None,
+    target: Target = "litert",
+    integer_io: bool = False,
+    probabilities: bool = False,
+) -> bytes:
+    """Convert a TensorFlow function to a TFLite file with built-in operators only.
+
+    Parameters
+    ----------
+    function : ``tf.function`` with an input signature, or a concrete function; one input,
+        float32 of shape (1, ...), and one output. Its variables become constants.
+    name : of the model, for messages.
+    probabilities : apply a softmax to the output, which makes probabilities of logits and of
+        log-probabilities alike, so that an 8-bit output has all its steps between 0 and 1.
+    quantize, calibration, target, integer_io : see ``keras_to_tflite``.
+
+    Raises
+    ------
+    ConversionError
+        the function, or the combination of function and options, cannot be converted.
+    """
+    require_options(quantize, target, integer_io=integer_io)
+    concrete = _frozen(function, name, probabilities=probabilities)
+    windows = _checked_calibration(concrete.inputs[0].shape[1:], quantize, calibration)
+    if must_write_out(quantize, target) and _has_loop(concrete):
+        # The calibrator does not survive a loop: it ends the process with a segmentation fault.
+        raise ConversionError(
+            f"model {name!r} holds a loop that cannot be written out, which "
+            + ("int8 cannot calibrate" if quantize == "int8" else "TFLite Micro cannot run")
+            + ": use quantize='dynamic', or GRU, LSTM or SimpleRNN layers"
+        )
+
+    def converted(quantize: Quantization, *, only_calibrated: bool = False) -> bytes:
+        # Options leak from one conversion to the next: a fresh converter each time.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+        _set_options(converter, quantize, target, windows, integer_io=integer_io)
+        converter._experimental_calibrate_only = only_calibrated
+        with _quiet():
+            return tflite_quantize.without_stored_zeros(bytes(converter.convert()))
+
+    try:
+        if quantize == "fp16":
+            return tflite_quantize.weights_in_half(converted("fp32"))
+        if quantize == "int8" and target != "micro" and not integer_io:
+            calibrated = converted(quantize, only_calibrated=True)
+            with _quiet():
+                return tflite_quantize.int8(
+                    calibrated, windows, per_channel_dense=target == "litert"
+                )
+        graph = converted(quantize)
+        if quantize == "dynamic" and len(windows):
+            graph = tflite_quantize.dynamic(graph, converted("fp32"), windows)
+        return compact(graph)
+    except ConversionError:
+        raise
+    except Exception as error:  # TensorFlow raises many kinds, without a common base
+        raise ConversionError(
+            f"model {name!r} does not convert to TFLite {quantize} with built-in operators: "
+            f"{shorten(str(error), 300)}"
+        ) from error
+
+
+def _set_options(
+    converter: Any, quantize: Quantization, target: Target, windows: np.ndarray, *, integer_io: bool
+) -> None:
+    if quantize != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "dynamic" or target != "litert":
+        # tflite-runtime 2.14, the engine for 32-bit Arm, does not load dense layers quantized
+        # per channel in this mode. Per tensor the file is smaller, and parity no worse.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if quantize == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: ([window[np.newaxis]] for window in windows)
+        if integer_io:
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+
+
+def require_options(quantize: str, target: str, *, integer_io: bool) -> None:
+    """Refuse options, and combinations of them, that no file can have.
+
+    Raises
+    ------
+    ConversionError
+        one is unknown, or they exclude each other.
+    """
+    for value, allowed, what in (
+        (quantize, get_args(Quantization), "quantization"),
+        (target, get_args(Target), "target"),
+    ):
+        if value not in allowed:
+            raise ConversionError(f"got {what} {value!r}; expected one of {', '.join(allowed)}")
+    if integer_io and quantize != "int8":
+        raise ConversionError(f"integer inputs and outputs go with int8 only, not {quantize}")
+    if target == "micro" and quantize not in ("fp32", "int8"):
+        raise ConversionError(f"TFLite Micro runs fp32 and int8 files, not {quantize} ones")
+
+
+def must_write_out(quantize: str, target: str) -> bool:
+    """Whether recurrent layers of any length have to be written out.
+
+    int8 cannot be calibrated over a loop, and TFLite Micro hangs in one.
+    """
+    return quantize == "int8" or target == "micro"
+
+
+def _frozen(function: Any, name: str, *, probabilities: bool) -> Any:
+    """The function traced, with its variables as constants."""
+    try:
+        if not hasattr(function, "structured_outputs"):
+            function = function.get_concrete_function()
+        if probabilities:
+            spec = tf.TensorSpec(function.inputs[0].shape, tf.float32, name="features")
+            exact = function
+            function = tf.function(lambda features: tf.nn.softmax(_only(exact(features))))
+            function = function.get_concrete_function(spec)
+        # Unfrozen variables convert, and then fail in the interpreter or give NaN.
+        concrete = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    except ConversionError:
+        raise
+    except Exception as error:
+        raise ConversionError(
+            f"model {name!r} cannot be traced: {shorten(str(error), 300)}"
+        ) from error
+    return concrete
+
+
+def _only(outputs: Any) -> Any:
+    """The one tensor of a function's outputs."""
+    (output,) = tf.nest.flatten(outputs)
+    return output
+
+
+def _checked_calibration(
+    shape: Any, quantize: Quantization, calibration: np.ndarray | None
+) -> np.ndarray:
+    """The calibration windows as float32: int8 needs them, dynamic may have them."""
+    if quantize in ("fp32", "fp16") and calibration is not None:
+        raise ConversionError(f"quantization {quantize!r} takes no calibration windows")
+    if quantize != "int8" and calibration is None:
+        return np.empty((0, *shape), np.float32)
+    if calibration is None or len(calibration) == 0 or calibration.shape[1:] != tuple(shape):
+        found = "none" if calibration is None else f"shape {calibration.shape}"
+        raise ConversionError(
+            f"{quantize} needs calibration windows of shape "
+            f"(windows, {', '.join(map(str, shape))}); got {found}"
+        )
+    if not np.isfinite(calibration).all():
+        raise ConversionError("the calibration windows hold NaN or infinity: remove those windows")
+    return calibration.astype(np.float32)
+
+
+def _has_loop(concrete: Any) -> bool:
+    """Whether TensorFlow's graph has a while loop, in functions too."""
+    graph = concrete.graph.as_graph_def()
+    bodies = chain([graph.node], (body.node_def for body in graph.library.function))
+    return any(node.op in ("While", "StatelessWhile") for node in chain.from_iterable(bodies))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TensorFlow's reports from stdout, which belongs to the caller's results."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,1 @@
+"""What a converted file is held against: its source on real windows, and limits."""

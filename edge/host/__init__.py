@@ -1,0 +1,1 @@
+"""The machine below: processor, memory, processes, timing, and libraries that chatter."""

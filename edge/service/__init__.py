@@ -1,0 +1,1 @@
+"""Running unattended: the systemd unit, its notifications, and the doctor."""

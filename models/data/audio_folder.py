@@ -1,0 +1,133 @@
+"""Training data from a folder of audio with a folder for each genre."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_genre.audio.file import require_audio
+from edge_genre.errors import AudioError, DataError
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.models.data.artists import artists
+from edge_genre.models.data.grouping import groups
+from edge_genre.models.data.whole_track import WholeTracks
+
+FEWEST_TRACKS = 10  # of a genre
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """A track to train on or to measure on.
+
+    Parameters
+    ----------
+    path : of the audio file
+    genre : name of its genre's folder
+    group : what must not be on both sides of a split; see `edge_genre.models.data.grouping`
+    features : log-mel levels in dB, time first, before anything that is done to a window,
+        float32 [shape=(n_frames, n_mels)]
+    """
+
+    path: Path
+    genre: str
+    group: str
+    features: NDArray[np.float32]
+
+
+def read_folder(
+    folder: Path,
+    spec: FrontEndSpec,
+    *,
+    metadata: Path | None = None,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    left_out: Callable[[str], None] = lambda line: None,
+) -> list[AudioTrack]:
+    """Read all tracks of a folder, at any depth below the folders of its genres.
+
+    Parameters
+    ----------
+    spec : log-mel in dB
+    metadata : CSV file that says which artist or album files are of; see
+        `edge_genre.models.data.artists`
+    cache : folder to keep features in, so that each file is decoded once; the user's own where it
+        is left out
+    progress : is told after each file how many are done, and of how many
+    left_out : is told in one line of each file that cannot be used, and if tags cannot be read
+
+    Returns
+    -------
+    The tracks, sorted by path
+
+    Raises
+    ------
+    DataError
+        The folder is missing or has no audio, fewer than two genres, or fewer than ten usable files
+        of one; the spec is of another kind; see also `artists` and `WholeTracks`.
+    """
+    files = _files(folder, left_out)
+    read = WholeTracks(spec, cache or _default_cache())
+    known = dict(zip(files, artists(files, folder, metadata, left_out), strict=True))
+    tracks = {}
+    for done, path in enumerate(files, 1):
+        try:
+            tracks[path] = read(path)
+        except AudioError as error:
+            left_out(f"{path}: {error}")
+        progress(done, len(files))
+    _require_enough(folder, tracks, "usable")
+    group = groups(
+        [path.relative_to(folder).as_posix() for path in tracks],
+        [known[path] for path in tracks],
+        [track.digest for track in tracks.values()],
+        [track.fingerprint for track in tracks.values()],
+    )
+    return [
+        AudioTrack(path, _genre(folder, path), of, track.features)
+        for (path, track), of in zip(tracks.items(), group, strict=True)
+    ]
+
+
+def _files(folder: Path, left_out: Callable[[str], None]) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder, expected one with a folder for each genre")
+    found = require_audio(folder)
+    files = [path for path in found if path.parent != folder]
+    for path in found:
+        if path.parent == folder:
+            left_out(f"{path}: is in no genre's folder")
+    _require_enough(folder, files, "audio")  # before an hour of decoding
+    return files
+
+
+def _require_enough(folder: Path, files: Iterable[Path], what: str) -> None:
+    genres = sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+    if len(genres) < 2:
+        found = f"one genre folder ({genres[0]})" if genres else "no genre folders"
+        raise DataError(
+            f"{folder}: has {found}, expected two or more: put each genre's files into a folder of "
+            "its own"
+        )
+    counts = Counter(_genre(folder, path) for path in files)
+    few = [f"{genre} ({counts[genre]})" for genre in genres if counts[genre] < FEWEST_TRACKS]
+    if few:
+        raise DataError(
+            f"{folder}: too few {what} files of {', '.join(few)}, expected {FEWEST_TRACKS} or more "
+            "of each genre: add some, or move its folder away"
+        )
+
+
+def _genre(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).parts[0]
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-genre"

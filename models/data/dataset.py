@@ -1,0 +1,175 @@
+"""What a network is trained on, and what it is measured on: parts that share no artist."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from edge_genre.errors import DataError
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.models.data.audio_folder import read_folder
+from edge_genre.models.data.corpus import TRAIN, VALIDATION, Tracks
+from edge_genre.models.data.grouping import grouped_split
+
+# What is known of well-known files.
+_KNOWN = {
+    "gtzan_logmel": ("GTZAN", "fault-filtered, artists apart (Kereliuk and Sturm)"),
+    "fma_small_logmel": ("FMA-small", "FMA's official one, artists apart"),
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Two parts of some music.
+
+    Parameters
+    ----------
+    tracks : to train on.
+    held_out : to choose a step by and to measure on.
+    name : of the music, for the card.
+    split : how the parts were made, and by what is known of artists, for the card.
+    spec : of the features.
+    embeddings : name of the file that the tracks' embeddings are from, if any.
+    """
+
+    tracks: Tracks
+    held_out: Tracks
+    name: str
+    split: str
+    spec: FrontEndSpec
+    embeddings: str = ""
+
+    @classmethod
+    def of_file(cls, path: Path, spec: FrontEndSpec, embeddings: Path | None = None) -> Self:
+        """Read a corpus file with parts; see `edge_genre.models.data.corpus`.
+
+        Parameters
+        ----------
+        embeddings : npz file with one array of two dimensions, a row for each track of the file.
+
+        Raises
+        ------
+        DataError
+            It cannot be read, is of another format, or has no such parts.
+        """
+        name, split = _KNOWN.get(path.stem, (path.stem, "the file's own, artists unknown"))
+        learned = None if embeddings is None else _embeddings(embeddings)
+        tracks, held_out = (_loaded(path, part, spec, learned) for part in (TRAIN, VALIDATION))
+        return cls(tracks, held_out, name, split, spec, embeddings.name if embeddings else "")
+
+    @classmethod
+    def of_folder(
+        cls, folder: Path, spec: FrontEndSpec, *, share: float, seed: int, **reading: Any
+    ) -> Self:
+        """Read a folder of audio with a folder for each genre, and hold whole groups out.
+
+        Parameters
+        ----------
+        share : of the tracks, to hold out.
+        seed : of the choice.
+        reading : see `edge_genre.models.data.audio_folder.read_folder`.
+
+        Raises
+        ------
+        DataError
+            See `read_folder` and `edge_genre.models.data.grouping.grouped_split`.
+        """
+        everything = Tracks.of_audio(read_folder(folder, spec, **reading))
+        return cls.parts(everything, folder.resolve().name, spec, share=share, seed=seed)
+
+    @classmethod
+    def parts(
+        cls, everything: Tracks, name: str, spec: FrontEndSpec, *, share: float, seed: int
+    ) -> Self:
+        """Hold whole groups of tracks out.
+
+        Raises
+        ------
+        DataError
+            See `edge_genre.models.data.grouping.grouped_split`.
+        """
+        held_out = grouped_split(
+            everything.labels,
+            everything.groups,
+            share=share,
+            seed=seed,
+            genres=everything.genres,
+        )
+        n_groups = len(set(everything.groups))
+        known = f"{n_groups} groups (artists, or copies of one recording)"
+        if n_groups == len(everything):
+            known = f"{n_groups} tracks of unknown artists, who may be on both sides"
+        split = f"{known}, {share:.0%} held out, seed {seed}"
+        return cls(everything.chosen(~held_out), everything.chosen(held_out), name, split, spec)
+
+    def digest(self) -> str:
+        """SHA-256 of which tracks are in which part, to know them again when a run goes on."""
+        state = hashlib.sha256()
+        for part in (self.tracks, self.held_out):
+            for array in (part.names.astype("U"), part.labels, part.lengths):
+                state.update(np.ascontiguousarray(array).tobytes())
+            if part.embeddings is not None:
+                state.update(part.embeddings.tobytes())
+        return state.hexdigest()
+
+
+def load_everything(path: Path, spec: FrontEndSpec, **reading: Any) -> Tracks:
+    """All tracks of a corpus file, or of a folder of audio, in whatever part they are.
+
+    Raises
+    ------
+    DataError
+        It cannot be read.
+    """
+    if path.is_dir():
+        return Tracks.of_audio(read_folder(path, spec, **reading))
+    return _loaded(path, None, spec)
+
+
+def _embeddings(path: Path) -> np.ndarray:
+    """Rows of the one table in an npz file, each column with mean 0 and deviation 1."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            tables = [file[key] for key in file.files if file[key].ndim == 2]
+    except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile):
+        raise DataError(f"{path}: is no npz file of embeddings") from None
+    if len(tables) != 1:
+        raise DataError(f"{path}: has {len(tables)} arrays of two dimensions, expected one")
+    rows = tables[0].astype(np.float32)
+    return (rows - rows.mean(0)) / (rows.std(0) + np.float32(1e-6))
+
+
+def _loaded(
+    path: Path, part: int | None, spec: FrontEndSpec, embeddings: np.ndarray | None = None
+) -> Tracks:
+    if spec.kind != "log_mel":
+        raise DataError(f"{path}: holds log-mel levels; {spec.kind} needs a folder of audio")
+    try:
+        tracks = Tracks.load(path, part, embeddings)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except IndexError:
+        n = 0 if embeddings is None else len(embeddings)
+        raise DataError(f"{path}: does not fit the embeddings, which are of {n} tracks") from None
+    except KeyError as error:
+        raise DataError(
+            f"{path}: is no corpus file: has no array {error}; expected X, y, name, split, genres"
+        ) from None
+    except (AttributeError, TypeError, EOFError, zipfile.BadZipFile):
+        raise DataError(f"{path}: is neither a folder of audio nor an npz file") from None
+    except ValueError as error:
+        text = "is neither a folder of audio nor an npz file" if "pickle" in str(error) else error
+        raise DataError(f"{path}: {text}") from None
+    if tracks.frames.shape[1] != spec.n_mels:
+        raise DataError(f"{path}: has {tracks.frames.shape[1]} mel bands, expected {spec.n_mels}")
+    if tracks.lengths.min() < spec.n_frames:
+        raise DataError(
+            f"{path}: has tracks of {tracks.lengths.min()} columns, a window of this recipe has "
+            f"{spec.n_frames}"
+        )
+    return tracks

@@ -1,0 +1,1 @@
+"""Training: recipes, the loop, learners, augmentation, fitted temperatures."""

@@ -1,0 +1,152 @@
+"""Recipes: every number that a trained network depends on, beside the music.
+
+This module loads no framework, so that commands can name the recipes before they need one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.models.train.augment import Augmentation
+from edge_genre.models.train.cepstral_augment import CepstralAugmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and how it is trained.
+
+    Parameters
+    ----------
+    name : of the recipe.
+    network : a module of `edge_genre.models.networks`: ``"songnet"``, ``"tiny"`` or
+        ``"five_channel"``.
+    options : of the network's shape; see its module.
+    front_end : name of the preset that computes its features.
+    crop : frames of a training window; those of the front end's where left out.
+    seed : of weights, dropout, crops and augmentations.
+    steps : optimizer steps.
+    batch : windows in a step.
+    peak_rate : learning rate after the warm-up; from there it follows half a cosine to 0.
+    warmup : steps of linear warm-up, at most a tenth of all.
+    weight_decay : AdamW's, decoupled.
+    smoothing : label smoothing.
+    mix : alpha of mixup's beta distribution.
+    momentum : of the moving average of the weights, which is what gets evaluated and saved.
+    embedding : weight of a larger network's embeddings, where there are any, beside the genres.
+    evaluate_every : steps between evaluations and checkpoints.
+    augmentation : how far a window may stray.
+    """
+
+    name: str = "songnet"
+    network: str = "songnet"
+    options: dict[str, Any] = field(default_factory=dict)
+    front_end: str = "songnet-gtzan"
+    crop: int | None = None
+    seed: int = 0
+    steps: int = 2400
+    batch: int = 64
+    peak_rate: float = 3e-3
+    warmup: int = 100
+    weight_decay: float = 0.05
+    smoothing: float = 0.1
+    mix: float = 0.3
+    momentum: float = 0.998
+    embedding: float = 3.0
+    evaluate_every: int = 100
+    augmentation: Augmentation | CepstralAugmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.crop is not None and not 2 <= self.crop <= self.n_frames:
+            raise ValueError(f"crop is {self.crop}; it must lie in 2..{self.n_frames}")
+
+    @property
+    def spec(self) -> FrontEndSpec:
+        """The front end."""
+        return FrontEndSpec.preset(self.front_end)
+
+    @property
+    def formats(self) -> dict[str, tuple[str, ...]]:
+        """Files to make, and in which forms: the first that is kept and recognises most.
+
+        8 bits for TFLite; for ONNX floats, where they cost neither time nor a browser's patience.
+        A microcontroller takes nothing but int8.
+        """
+        return {
+            "tflite": ("int8",) if self.target == "micro" else ("dynamic", "int8"),
+            "onnx": ("fp32",),
+        }
+
+    @property
+    def target(self) -> str:
+        """The engine that has to run the TFLite file."""
+        return "micro" if self.network == "tiny" else "litert"
+
+    @property
+    def architecture(self) -> str | None:
+        """What `edge_genre.convert` has to be told of a network that PyTorch saved."""
+        return "five-channel-cnn" if self.network == "five_channel" else None
+
+    @property
+    def description(self) -> str:
+        """What is said of the network, and of what it hears."""
+        networks = {
+            "songnet": "CNN + GRU + attention",
+            "tiny": "separable CNN",
+            "five_channel": "CNN",
+        }
+        features = {"log_mel": "log-mel", "five_channel": "MFCC, deltas, beats and chroma"}
+        spec = self.spec
+        heard = f"{spec.window_seconds:g} s of {features[spec.kind]}"
+        return f"{networks[self.network]} on {heard}"
+
+    @property
+    def n_frames(self) -> int:
+        """Rows of `Tracks.frames` in a window that is classified."""
+        return self.spec.n_frames if self.spec.kind == "log_mel" else 1
+
+
+RECIPES = {
+    "songnet": Recipe(),
+    # FMA's columns lie 234 ms apart: half of a song trains, all of it is classified, and what a
+    # quaver does is not to be seen, so that time is halved twice.
+    "songnet-30s": Recipe(
+        name="songnet-30s",
+        options={
+            "filters": (24, 40, 64, 80),
+            "width": 128,
+            "gru_units": 80,
+            "dense": 128,
+            "halvings": 2,
+        },
+        front_end="songnet-fma",
+        crop=64,
+        batch=48,
+        steps=4000,
+        mix=0.2,
+        embedding=2.0,
+        evaluate_every=200,
+        augmentation=Augmentation(
+            blend=False,
+            band_limited=0.2,
+            coded=0.0,
+            overdriven=0.0,
+            reverberant=0.0,
+            jitter_db=0.0,
+            mask_frames=8,
+        ),
+    ),
+    "tiny": Recipe(name="tiny", network="tiny"),
+    "five-channel": Recipe(
+        name="five-channel",
+        network="five_channel",
+        front_end="five-channel-first",
+        steps=1500,
+        peak_rate=2e-3,
+        augmentation=CepstralAugmentation(),
+    ),
+}

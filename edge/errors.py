@@ -47,3 +47,15 @@ class GateError(EdgeGenreError):
     """A parity, accuracy or benchmark gate failed."""
 
     exit_code = 3
+
+
+def one_line(what: object, limit: int | None = None) -> str:
+    """A message in one line, such as that of another library's error.
+
+    Parameters
+    ----------
+    what : an error or a text; an error without a message gives the name of its class
+    limit : most characters, the last three of which are dots where something is left out
+    """
+    text = " ".join(str(what).split()) or type(what).__name__
+    return text if limit is None or len(text) <= limit else f"{text[: limit - 3]}..."

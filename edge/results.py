@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.softmax import softmax
+
 SCHEMA = 1
 SILENCE = "silence"
 SILENCE_DBFS = -60.0  # default gate: below it, features are those of the noise floor
@@ -192,9 +194,7 @@ def tempered(probabilities: NDArray[Any], temperature: float) -> NDArray[Any]:
     if temperature == 1:
         return probabilities
     logits = np.log(np.maximum(probabilities, 1e-12)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
+    return softmax(logits)
 
 
 def level_dbfs(samples: NDArray[np.float32]) -> float:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_genre.choices import DEVICES, ENGINES
 from edge_genre.cli.options import Description, description_options, json_option, seconds_option
 from edge_genre.cli.view import console
 from edge_genre.demo import clip
-from edge_genre.engine_names import DEVICES, ENGINES
 from edge_genre.errors import DataError, GateError
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.engine_names import ONNX_ENGINES, TFLITE_ENGINES
+from edge_genre.choices import ONNX_ENGINES, TFLITE_ENGINES
 from edge_genre.engines.litert import LiteRT
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.model.file import ModelFile
+from edge_genre.softmax import softmax
 
 
 class Runtime(Protocol):
@@ -34,7 +35,7 @@ class Engine:
     shape : shape of one window's features
     output : what the model's outputs are, as in `edge_genre.model.file.ModelInfo`
     threads : for the engine's own operators
-    engine, device : one of `ENGINES` and of `DEVICES` in `edge_genre.engine_names`; the best engine
+    engine, device : one of `ENGINES` and of `DEVICES` in `edge_genre.choices`; the best engine
         that is installed where it is left out. A device other than ``"cpu"`` takes ONNX files, and
         ``"gpu"`` is the first kind of GPU that ONNX Runtime was built for
 
@@ -165,13 +166,9 @@ def _probabilities(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(outputs / total, np.float32)
 
 
-def _softmax(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _probabilities(np.exp(outputs - outputs.max(axis=-1, keepdims=True)))
-
-
 # The softmax of log-probabilities is the probabilities.
 _OUTPUTS = {
     "probabilities": _probabilities,
-    "logits": _softmax,
-    "log_probabilities": _softmax,
+    "logits": softmax,
+    "log_probabilities": softmax,
 }

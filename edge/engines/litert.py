@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.engine_names import TFLITE_ENGINES
-from edge_genre.errors import EngineError, ModelError
+from edge_genre.choices import TFLITE_ENGINES
+from edge_genre.engines.quantization import dequantize, quantize
+from edge_genre.errors import EngineError, ModelError, one_line
 from edge_genre.host.quiet import quiet_libraries
 
 _MODULES = {
@@ -35,7 +36,7 @@ class LiteRT:
                 self._interpreter = interpreter_class(model_content=content, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{path}: {self.name} cannot load it ({_line(error)})") from None
+            raise ModelError(f"{path}: {self.name} cannot load it ({one_line(error)})") from None
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
@@ -48,13 +49,14 @@ class LiteRT:
 
     def infer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run one input; quantize it and dequantize the output where the file asks for it."""
+        values = quantize(features, self._input["dtype"], *self._input["quantization"])
         try:
-            self._interpreter.set_tensor(self._input["index"], _quantize(features, self._input))
+            self._interpreter.set_tensor(self._input["index"], values)
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise EngineError(f"{self.name} failed: {_line(error)}") from None
+            raise EngineError(f"{self.name} failed: {one_line(error)}") from None
         output = self._interpreter.get_tensor(self._output["index"])
-        return _dequantize(output, self._output).reshape(-1)
+        return dequantize(output, *self._output["quantization"]).reshape(-1)
 
 
 def _interpreter(engines: Sequence[str]) -> tuple[Any, str]:
@@ -63,7 +65,7 @@ def _interpreter(engines: Sequence[str]) -> tuple[Any, str]:
         try:
             found = importlib.import_module(_MODULES[package]).Interpreter
         except ImportError as error:
-            failures.append(f"{package}: {_line(error)}")
+            failures.append(f"{package}: {one_line(error)}")
             continue
         # Not from the package's metadata: what reads them takes longer to load than the engine.
         parent = sys.modules[_MODULES[package].partition(".")[0]]
@@ -71,24 +73,3 @@ def _interpreter(engines: Sequence[str]) -> tuple[Any, str]:
     raise EngineError(
         f"no engine for TFLite files: pip install {engines[0]} ({'; '.join(failures)})"
     )
-
-
-def _quantize(features: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:
-    dtype = np.dtype(detail["dtype"])
-    if dtype.kind == "f":
-        return features.astype(dtype, copy=False)
-    scale, zero_point = detail["quantization"]
-    limits = np.iinfo(dtype)
-    quantized = np.rint(features / np.float32(scale)) + zero_point
-    return np.asarray(np.clip(quantized, limits.min, limits.max), dtype)
-
-
-def _dequantize(output: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
-    if output.dtype.kind == "f":
-        return output.astype(np.float32, copy=False)
-    scale, zero_point = detail["quantization"]
-    return np.asarray((output.astype(np.float32) - zero_point) * scale, np.float32)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

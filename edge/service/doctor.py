@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_genre.engine_names import ONNX_ENGINES, TFLITE_ENGINES
+from edge_genre.choices import ONNX_ENGINES, TFLITE_ENGINES
 from edge_genre.errors import EdgeGenreError
 from edge_genre.model.bundled import DEFAULT, bundled_models
 

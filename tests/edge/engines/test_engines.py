@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_genre.engines import Engine
-from edge_genre.engines.litert import _dequantize, _quantize
+from edge_genre.engines.quantization import dequantize, quantize
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.model import container
 from edge_genre.model.bundled import find_model
@@ -91,13 +91,12 @@ def test_broken_graph_in_a_whole_file() -> None:
 def test_quantized_tensors(dtype: type[np.integer]) -> None:
     """Rounded to the nearest step and clipped, as the TFLite specification says."""
     limits = np.iinfo(dtype)
-    detail = {"dtype": dtype, "quantization": (0.5, 3)}
     values = np.array([-1e6, -0.76, -0.74, 0.0, 0.26, 1e6], np.float32)
     expected = [limits.min, max(1, limits.min), 2, 3, 4, limits.max]
-    quantized = _quantize(values, detail)
+    quantized = quantize(values, dtype, 0.5, 3)
     assert quantized.dtype == dtype
     np.testing.assert_array_equal(quantized, expected)
-    np.testing.assert_allclose(_dequantize(quantized, detail)[2:5], [-0.5, 0.0, 0.5])
+    np.testing.assert_allclose(dequantize(quantized, 0.5, 3)[2:5], [-0.5, 0.0, 0.5])
 
 
 def test_fallbacks_in_their_order() -> None:

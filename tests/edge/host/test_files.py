@@ -13,12 +13,12 @@ from edge_genre.host.files import reading, write_whole, writing
 
 def test_what_the_system_refuses_is_one_line(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
-    with pytest.raises(DataError, match=r"missing: cannot be read \(No such file or directory\)$"):
-        with reading(missing):
-            missing.read_bytes()
-    with pytest.raises(ConversionError, match=r"that: cannot be written \(Is a directory\)$"):
-        with writing("that", ConversionError):
-            tmp_path.open("wb")
+    expected = r"missing: cannot be read \(No such file or directory\)$"
+    with pytest.raises(DataError, match=expected), reading(missing):
+        missing.read_bytes()
+    expected = r"that: cannot be written \(Is a directory\)$"
+    with pytest.raises(ConversionError, match=expected), writing("that", ConversionError):
+        tmp_path.open("wb")
 
 
 def test_an_error_without_a_reason_says_what_it_is() -> None:
@@ -32,7 +32,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_whole(path, b"second", mode=0o600, lasting=True)
     assert path.read_text() == "second"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["file"]
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_fails_leaves_the_old_file_and_nothing_else(
@@ -48,7 +48,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(
     with pytest.raises(DataError, match="No space left on device"), writing(path):
         write_whole(path, "second", lasting=True)
     assert path.read_text() == "first"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_one_line() -> None:

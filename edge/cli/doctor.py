@@ -15,7 +15,7 @@ from edge_genre.cli.view import console, print_json
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from edge_genre.service.doctor import Finding
+    from edge_genre.service.checks import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
@@ -43,13 +43,14 @@ def command(device: str | None, history: str | None, no_recording: bool, as_json
 
     The exit code is 1 if something is broken.
     """
-    from edge_genre.service.doctor import BROKEN, WARNING, Patient, examine
+    from edge_genre.service.checks import BROKEN, WARNING, Options
+    from edge_genre.service.doctor import examine
 
-    patient = Patient(device=device, history=history, recording=not no_recording)
+    options = Options(device=device, history=history, recording=not no_recording)
     states: Counter[str] = Counter()
     output = console()
     with _progress(output, quiet=as_json) as progress:
-        for finding in examine(patient, progress=progress):
+        for finding in examine(options, progress=progress):
             states[finding.state] += 1
             if as_json:
                 print_json(finding.to_dict())

@@ -312,7 +312,7 @@ _DISK_ADVICE = {
 
 
 def _history(path: Path) -> Findings:
-    from edge_genre.outputs.history import reading
+    from edge_genre.outputs.history_file import reading
 
     with reading(path) as connection:
         (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()

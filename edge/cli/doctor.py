@@ -27,19 +27,20 @@ _COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
     envvar="EDGE_GENRE_DEVICE",
     show_envvar=True,
     metavar="DEVICE",
-    help="The microphone, as for edge-genre listen.  [default: the system's]",
+    help="The microphone, as for `edge-genre listen`.  [default: the system's]",
 )
 @click.option(
-    "--history", metavar="FILE", help="Look whether this history is whole and can be written."
+    "--history", metavar="FILE", help="Check that this history is whole and can be written."
 )
-@click.option("--no-recording", is_flag=True, help="Do not record a second.")
+@click.option("--no-recording", is_flag=True, help="Do not record from the microphone.")
 @json_option
 def command(device: str | None, history: str | None, no_recording: bool, as_json: bool) -> None:
     """Check this machine, its microphone and what is installed, and say what to do.
 
-    Python, NumPy and the engines (each in a process of its own, since a wheel for another processor
-    ends it), the bundled models' self-tests, PortAudio, the microphones and the rates that they
-    open at, the level of a second's recording, the processor's clock, power and heat, and the disk.
+    It checks Python, NumPy and the engines (each in a process of its own, since a wheel for another
+    processor ends it), the bundled models' self-tests, PortAudio, the microphones and the sample
+    rates that they open at, the level of a recording of one second, the processor's clock, power
+    and heat, and the disk.
 
     The exit code is 1 if something is broken.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_genre.cli.options import json_option, several_option
-from edge_genre.cli.view import console, print_json
+from edge_genre.cli.view import console, print_json, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_genre.outputs.history_reader import StoredPlay
 
 _IN_TABLE = 50  # plays
+_FLUSH_RIGHT = ("length", "of it silence", "plays", "probability")
 
 
 def _first(ctx: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
@@ -51,16 +52,26 @@ def _when(text: str, days: int) -> datetime:
     "--since",
     callback=_first,
     metavar="WHEN",
-    help="A day, from its start, or a time: 2026-03-01, 2026-03-01T18:00, today, yesterday.",
+    help="Only what played since then: a day, from its start, or a time, such as 2026-03-01, "
+    "2026-03-01T18:00, today or yesterday.",
 )
-@click.option("--until", callback=_last, metavar="WHEN", help="Likewise; a day to its end.")
+@click.option(
+    "--until",
+    callback=_last,
+    metavar="WHEN",
+    help="Only what played until then: a day, to its end, or a time.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1),
     metavar="N",
-    help=f"The latest plays only.  [default: {_IN_TABLE} in a table, else all]",
+    help=f"Only so many plays, the latest.  [default: {_IN_TABLE} in a table, else all]",
 )
-@several_option("--by", ("day", "genre"), help="Add up how long, instead of listing plays.")
+@several_option(
+    "--by",
+    ("day", "genre"),
+    help="Show total lengths by day, by genre, or by both, instead of plays.",
+)
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 def command(
@@ -121,40 +132,30 @@ def _export(rows: Iterable[dict[str, Any]], columns: tuple[str, ...], *, as_csv:
 def _play_table(plays: Iterable[StoredPlay]) -> Table:
     from rich.text import Text
 
-    table = _table("started", "length", "genre", "probability", "model")
+    shown = table("started", "length", "genre", "probability", "model", right=_FLUSH_RIGHT)
     for play in plays:
-        table.add_row(
+        shown.add_row(
             f"{play.started:%Y-%m-%d %H:%M:%S}",
             _length(play.seconds),
             Text(play.label),
             _share(play.probability),
             Text(play.model),
         )
-    return table
+    return shown
 
 
 def _sum_table(sums: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
     from rich.text import Text
 
     headings = {"label": "genre", "seconds": "length", "silence_seconds": "of it silence"}
-    table = _table(*(headings.get(name, name) for name in columns))
+    shown = table(*(headings.get(name, name) for name in columns), right=_FLUSH_RIGHT)
     for row in sums:
         cells = dict(row)
         for name in ("seconds", "silence_seconds"):
             cells[name] = _length(row.get(name, 0.0))
         cells["probability"] = _share(row.get("probability", 0.0))
-        table.add_row(*(Text(str(cells[name])) for name in columns))
-    return table
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table()
-    for name in columns:
-        right = name in ("length", "of it silence", "plays", "probability")
-        table.add_column(name, justify="right" if right else "left")
-    return table
+        shown.add_row(*(Text(str(cells[name])) for name in columns))
+    return shown
 
 
 def _length(seconds: float) -> str:

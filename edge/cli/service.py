@@ -19,18 +19,22 @@ from edge_genre.service.unit import STATE, Listening, is_state, obstacle, sessio
     "--user",
     "session",
     is_flag=True,
-    help="A unit of your own session, which shares the microphone by PipeWire or PulseAudio, "
+    help="Make a unit of your own session, which shares the microphone by PipeWire or PulseAudio, "
     "instead of the system's, which uses ALSA.",
 )
 @click.option(
     "--run-as",
     "account",
     metavar="USER",
-    help="Who runs the system's unit.  [default: a user made for it]",
+    help="The account that runs the system's unit.  [default: one that systemd makes for it]",
 )
 @click.option("--install", is_flag=True, help="Install the unit instead of printing it.")
 @click.option("--uninstall", is_flag=True, help="Stop the service and remove its unit.")
-@click.option("--force", is_flag=True, help="Replace or remove a unit that differs.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace a unit that differs, or remove one that edge-genre did not write.",
+)
 def command(
     arguments: tuple[str, ...],
     session: bool,
@@ -41,7 +45,7 @@ def command(
 ) -> None:
     """Print or install a systemd unit that listens from boot on.
 
-    What stands after -- goes to edge-genre listen:
+    What follows -- are options of `edge-genre listen`:
 
     \b
         sudo edge-genre service --install -- --device USB --history plays.db
@@ -54,7 +58,7 @@ def command(
         raise click.UsageError("--install and --uninstall exclude each other.")
     if session and account is not None:
         raise click.UsageError("--user and --run-as exclude each other.")
-    installer = Installer(session=session, say=_say)
+    installer = Installer(session=session, say=_to_stderr)
     if uninstall:
         if arguments:
             raise click.UsageError("--uninstall takes no options of listen.")
@@ -65,10 +69,10 @@ def command(
     text = session_unit(listening) if session else system_unit(listening, account)
     problem = None if session else obstacle(listening, account)
     if not (listening.history or listening.network or listening.prints):
-        _say("note: without --history and --mqtt after --, nobody will know what it heard")
+        _to_stderr("note: without --history and --mqtt after --, nobody will know what it heard")
     if not install:
         if problem:
-            _say(f"note: {problem}")
+            _to_stderr(f"note: {problem}")
         click.echo(text, nl=False)
         return
     installer.check_rights("--install")
@@ -115,5 +119,5 @@ def _check_broker(url: str) -> None:
         raise click.UsageError(f"{error}.") from None
 
 
-def _say(line: str) -> None:
+def _to_stderr(line: str) -> None:
     click.echo(line, err=True)

@@ -30,6 +30,7 @@ from edge_genre.outputs.mqtt import Broker, Mqtt
 from edge_genre.results import WindowResult
 from tests.support.mosquitto import PATH, Mosquitto, missing, wait_for
 from tests.support.requirements import require_system
+from tests.support.waiting import on_time
 
 ROOT = Path(__file__).parents[3]
 LABELS = ("jazz", "rock")
@@ -112,15 +113,16 @@ def assert_quick(taken: list[float], report: Callable[[str], None], when: str) -
     """With allowance for a busy machine, which lets a thread wait for a processor."""
     median, *_, most = statistics.quantiles(taken, n=100)[49:]
     report(f"write {when}: median {median * 1e6:.0f} us, 99 % {most * 1e6:.0f} us")
-    assert median < 3e-4
-    assert sum(each > 1e-3 for each in taken) < 0.1 * len(taken)
-    assert max(taken) < 0.5
+    slow = sum(each > 1e-3 for each in taken)
+    quick = median < 3e-4 and slow < 0.1 * len(taken) and max(taken) < 0.5
+    on_time(quick, f"write {when}: median {median:.1e} s, {slow} of {len(taken)} over 1 ms")
 
 
-def closes_in(output: Mqtt) -> float:
+def assert_closes(output: Mqtt, seconds: float) -> None:
     before = time.monotonic()
     output.close()
-    return time.monotonic() - before
+    took = time.monotonic() - before
+    on_time(took < seconds, f"closed in {took:.2f} s")
 
 
 def test_state_is_there_for_whoever_comes_later(
@@ -135,7 +137,7 @@ def test_state_is_there_for_whoever_comes_later(
     assert json.loads(found["home/music"]) == event("rock", end=4.0).to_dict()
     assert found["home/music/availability"] == "online"
 
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
     assert broker.word("home/music/availability") == "offline"
     assert said == [f"MQTT: connected to 127.0.0.1:{broker.port}; topic home/music"]
     output.write(event())  # nobody is there any more
@@ -243,7 +245,8 @@ def test_a_state_comes_now_and_then_without_a_change(
         seconds = time.monotonic() - start
 
     found = states_seen(broker, output, one_song)
-    assert 0.6 * seconds / 0.5 <= len(found) <= seconds / 0.5 + 2
+    assert len(found) <= seconds / 0.5 + 2
+    on_time(len(found) >= 0.6 * seconds / 0.5, f"{len(found)} states in {seconds:.1f} s")
 
 
 def test_every_state_is_published_or_counted_as_dropped(
@@ -345,7 +348,7 @@ def test_closing_while_the_broker_stalls(
     wait_for(broker.state)
     broker.process.send_signal(signal.SIGSTOP)
     output.write(event("jazz"))
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
     broker.process.send_signal(signal.SIGCONT)
     wait_for(lambda: broker.word("music/availability") == "offline")
 
@@ -390,7 +393,7 @@ def test_broker_that_takes_connections_and_says_nothing(
             gc.enable()
         monkeypatch.setattr(module, "_ANSWER", 10.0)
         clients.append(silent.accept()[0])
-        assert closes_in(output) < 1.0
+        assert_closes(output, 1.0)
         for client in clients:
             client.close()
     assert said[0] == f"MQTT: not connected to {address} (no answer); trying again"
@@ -414,7 +417,7 @@ def test_names_that_are_looked_up_for_ever(
     assert asked.wait(10)
     taken = times_to_write(output)
     assert_quick(taken, report, "while a name is looked up")
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
     assert said == [f"MQTT: closed; {len(taken)} states were not published on broker.home:1883"]
     over.set()
 
@@ -447,7 +450,7 @@ def test_last_will_of_a_killed_process(broker: Mosquitto) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for(lambda: broker.word("music/availability") == "online", 60)
+        wait_for(lambda: broker.word("music/availability") == "online")
     finally:
         process.kill()
         process.wait()
@@ -580,7 +583,7 @@ def test_tls_and_password(
     output.write(event("rock"))
     wait_for(lambda: broker.word("music/availability") == "online")
     assert broker.state() == event("rock").to_dict()
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
     assert broker.word("music/availability") == "offline"
 
 
@@ -596,7 +599,7 @@ def test_several_answers_in_one_tls_record(
         with context.wrap_socket(server.accept()[0], server_side=True) as client:
             client.recv(4096)
             client.sendall(b"\xd0\x00\x20\x02\x00\x00")  # an answer to a ping; accepted
-            wait_for(lambda: said, 5)
+            wait_for(lambda: said)
     assert said[0].startswith("MQTT: connected")
 
 
@@ -685,10 +688,10 @@ def test_tls_where_the_broker_has_none(
 
 def test_unknown_host(connect: Callable[..., Mqtt], said: list[str]) -> None:
     output = connect("mqtt://no-such-host.invalid/music")
-    wait_for(lambda: said, 60)
+    wait_for(lambda: said)
     assert said[0].startswith("MQTT: not connected to no-such-host.invalid:1883 (")
     assert "name" in said[0].lower()  # what the system's resolver says differs
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
 
 
 def test_a_peer_that_is_no_broker(
@@ -712,7 +715,7 @@ def test_a_peer_that_is_no_broker(
         output = connect(f"mqtt://{address}/music")
         wait_for(lambda: said)
         time.sleep(1.0)
-        assert closes_in(output) < 1.0
+        assert_closes(output, 1.0)
         server.shutdown(socket.SHUT_RDWR)
     assert all(line.startswith(f"MQTT: not connected to {address} (") for line in said)
     assert len(said) == len(set(said)) <= 6
@@ -772,7 +775,9 @@ def test_waits_between_attempts_grow_and_are_bounded(
     wait_for(lambda: len(attempts) == 5)
     waits = [later - sooner for sooner, later in itertools.pairwise(attempts)]
     for wait, expected in zip(waits, (0.2, 0.4, 0.4, 0.4), strict=True):
-        assert expected <= wait < expected + 0.35  # if they went on growing, the last were 1.6
+        assert expected <= wait
+        # If they went on growing, the last were 1.6.
+        on_time(wait < expected + 0.35, f"{wait:.2f} s between attempts, {expected} s expected")
 
 
 def test_nobody_hears_what_is_said(broker: Mosquitto, connect: Callable[..., Mqtt]) -> None:

@@ -28,6 +28,7 @@ from edge_genre.service import doctor
 from edge_genre.service.doctor import BROKEN, OK, WARNING, Finding, Patient, closed_cards, machine
 from tests.support.requirements import require_system
 from tests.support.virtual_microphone import VirtualMicrophone, missing, no_microphone
+from tests.support.waiting import on_time
 
 PACKAGES = str(Path(edge_genre.__file__).parents[1])
 RATE = 44_100
@@ -231,8 +232,9 @@ def test_recording(
     if player is not None:
         player.kill()
         player.wait()
-    assert (found.state, found.found.startswith(f"a second at {RATE} Hz")) == (state, True)
-    assert said in found.found
+    assert found.found.startswith(f"a second at {RATE} Hz")
+    # A sound server without a processor plays silence in between.
+    on_time(found.state == state and said in found.found, found.found)
     assert advice in found.advice
 
 

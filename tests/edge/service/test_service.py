@@ -24,6 +24,7 @@ from edge_genre.cli.service import UNIT, Listening, session_unit, system_unit
 from edge_genre.demo import clip
 from tests.support.requirements import require_system
 from tests.support.virtual_microphone import missing as sound
+from tests.support.waiting import PATIENCE
 
 # What starts a real systemd, in namespaces of its own, needs root and takes minutes.
 slow = pytest.mark.slow
@@ -358,7 +359,7 @@ class Systemd:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         if check and result.returncode != 0:
@@ -378,7 +379,7 @@ class Systemd:
         return [found[name] for name in names]
 
     def _wait(self) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(OSError, ValueError):
@@ -490,7 +491,7 @@ class Service:
         return dict(json.loads(self.said().splitlines()[0]))
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > until:
                 raise AssertionError(self._systemd.systemctl("status", UNIT, check=False))
@@ -757,7 +758,7 @@ def session(systemd: Systemd) -> Callable[..., subprocess.CompletedProcess[str]]
     )
     systemd.systemctl("daemon-reload")
     systemd.systemctl("start", "session")
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     while not (systemd.root / "run/user/1/systemd/private").exists():
         assert time.monotonic() < until, systemd.systemctl("status", "session", check=False)
         time.sleep(0.05)
@@ -840,7 +841,7 @@ def test_tells_the_manager(tmp_path: Path) -> None:
     """The real program, with the manager's socket in the hand of this test."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(30)
+        manager.settimeout(PATIENCE)
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1500000"}
         process = subprocess.Popen(
             [PROGRAM, "listen", "--hop", "0.5", "--input", str(clip())],
@@ -853,7 +854,7 @@ def test_tells_the_manager(tmp_path: Path) -> None:
         while heard.count("WATCHDOG=1") < 4:
             heard += manager.recv(4096).decode().splitlines()
         process.terminate()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0
         manager.settimeout(0)
         with contextlib.suppress(BlockingIOError):

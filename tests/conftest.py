@@ -5,6 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import waiting
+
+# How long an example takes is the machine's business.
+settings.register_profile("edge-genre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edge-genre")
 
 _ROOT = Path(__file__).parent.parent
 
@@ -18,6 +25,11 @@ def _shared(variable: str, folder: str) -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _time_begins() -> None:
+    waiting.begin()
 
 
 _FIGURE = "figure"

@@ -10,6 +10,7 @@ from edge_genre.listening.playing import Playing
 from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt import Mqtt, publisher
 from edge_genre.results import WindowResult
+from tests.support.waiting import on_time
 
 LABELS = ("jazz", "rock")
 
@@ -30,10 +31,11 @@ def event(label: str = "jazz", end: float = 3.0) -> Event:
     return Event(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), result, playing)
 
 
-def closes_in(output: Mqtt) -> float:
+def assert_closes(output: Mqtt, seconds: float) -> None:
     before = time.monotonic()
     output.close()
-    return time.monotonic() - before
+    took = time.monotonic() - before
+    on_time(took < seconds, f"closed in {took:.2f} s")
 
 
 def again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

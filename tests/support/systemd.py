@@ -15,6 +15,7 @@ from typing import Any
 
 import edge_genre
 from edge_genre.service.unit import UNIT
+from tests.support.waiting import PATIENCE
 
 PACKAGES = Path(edge_genre.__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("edge-genre")
@@ -118,7 +119,7 @@ class Systemd:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         if check and result.returncode != 0:
@@ -138,7 +139,7 @@ class Systemd:
         return [found[name] for name in names]
 
     def _wait(self) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(OSError, ValueError):
@@ -242,7 +243,7 @@ class Service:
         return dict(json.loads(self.said().splitlines()[0]))
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > until:
                 raise AssertionError(self._systemd.systemctl("status", UNIT, check=False))

@@ -163,7 +163,7 @@ class Listener:
 
     def end(self) -> None:
         """Let it come to its own end."""
-        assert self._process.wait(timeout=60) == 0
+        assert self._process.wait(timeout=300) == 0
 
     def said(self) -> str:
         """Return the next line of it, after waiting for that."""
@@ -174,7 +174,7 @@ class Listener:
     def kill(self) -> str:
         """Return what else it has said."""
         self._process.send_signal(signal.SIGKILL)
-        return self._process.communicate(timeout=60)[1]
+        return self._process.communicate(timeout=300)[1]
 
 
 def listen_for_ever(path: str, windows: int) -> None:
@@ -204,10 +204,10 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        subprocess.run(["mount", *self._mount, self.folder], check=True, timeout=60)
+        subprocess.run(["mount", *self._mount, self.folder], check=True, timeout=300)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", self.folder], check=True, timeout=60)
+        subprocess.run(["umount", self.folder], check=True, timeout=300)
 
     def fill(self) -> None:
         with (
@@ -268,7 +268,7 @@ def card(tmp_path: Path) -> Iterator[Disk]:
     image = tmp_path / "card.img"
     with image.open("wb") as file:
         file.truncate(16 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=60)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=300)
     disk = Disk(tmp_path / "card", "-o", "loop", str(image))
     yield disk
     disk.unmount()
@@ -1131,7 +1131,7 @@ def _locked(path: Path) -> Iterator[None]:
         assert process.stdout is not None
         assert process.stdout.readline() == b"locked\n"
         yield
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
 
 
 def _let_in(folder: Path) -> None:

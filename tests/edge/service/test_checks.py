@@ -25,6 +25,7 @@ from edge_genre.service.checks import BROKEN, OK, WARNING, Finding, Options, clo
 from tests.support.doctor import PACKAGES, look, only, pretend_engine
 from tests.support.requirements import require_system
 from tests.support.virtual_microphone import VirtualMicrophone, missing, no_microphone
+from tests.support.waiting import on_time
 
 RATE = 44_100
 
@@ -133,8 +134,9 @@ def test_recording(
     if player is not None:
         player.kill()
         player.wait()
-    assert (found.state, found.found.startswith(f"a second at {RATE} Hz")) == (state, True)
-    assert said in found.found
+    assert found.found.startswith(f"a second at {RATE} Hz")
+    # A sound server without a processor plays silence in between.
+    on_time(found.state == state and said in found.found, found.found)
     assert advice in found.advice
 
 

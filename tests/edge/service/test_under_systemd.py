@@ -27,6 +27,7 @@ from tests.support.systemd import (
     missing,
 )
 from tests.support.virtual_microphone import missing as sound
+from tests.support.waiting import PATIENCE
 
 # It needs namespaces, which are root's to make, and takes minutes.
 slow = pytest.mark.slow
@@ -296,7 +297,7 @@ def session(systemd: Systemd) -> Callable[..., subprocess.CompletedProcess[str]]
     )
     systemd.systemctl("daemon-reload")
     systemd.systemctl("start", "session")
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     while not (systemd.root / "run/user/1/systemd/private").exists():
         assert time.monotonic() < until, systemd.systemctl("status", "session", check=False)
         time.sleep(0.05)
@@ -376,7 +377,7 @@ def test_tells_the_manager(tmp_path: Path) -> None:
     """The real program, with the manager's socket in the hand of this test."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(30)
+        manager.settimeout(PATIENCE)
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1500000"}
         process = subprocess.Popen(
             [PROGRAM, "listen", "--hop", "0.5", "--input", str(clip())],
@@ -389,7 +390,7 @@ def test_tells_the_manager(tmp_path: Path) -> None:
         while heard.count("WATCHDOG=1") < 4:
             heard += manager.recv(4096).decode().splitlines()
         process.terminate()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0
         manager.settimeout(0)
         with contextlib.suppress(BlockingIOError):

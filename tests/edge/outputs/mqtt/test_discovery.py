@@ -6,8 +6,9 @@ from collections.abc import Callable
 import jinja2
 
 from edge_genre.outputs.mqtt import Mqtt
-from tests.support.mosquitto import Mosquitto, wait_for
+from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_output import event
+from tests.support.waiting import wait_for
 
 
 def test_home_assistant_discovers_three_sensors(

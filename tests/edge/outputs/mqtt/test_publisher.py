@@ -20,8 +20,9 @@ import pytest
 from edge_genre.errors import EdgeGenreError
 from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt import Broker, Mqtt
-from tests.support.mosquitto import Mosquitto, wait_for
-from tests.support.mqtt_output import LABELS, again_at_once, closes_in, event
+from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt_output import LABELS, again_at_once, assert_closes, event
+from tests.support.waiting import on_time, wait_for
 
 ROOT = Path(__file__).parents[4]
 
@@ -42,9 +43,9 @@ def assert_quick(taken: list[float], report: Callable[[str], None], when: str) -
     """With allowance for a busy machine, which lets a thread wait for a processor."""
     median, *_, most = statistics.quantiles(taken, n=100)[49:]
     report(f"write {when}: median {median * 1e6:.0f} us, 99 % {most * 1e6:.0f} us")
-    assert median < 3e-4
-    assert sum(each > 1e-3 for each in taken) < 0.1 * len(taken)
-    assert max(taken) < 0.5
+    slow = sum(each > 1e-3 for each in taken)
+    quick = median < 3e-4 and slow < 0.1 * len(taken) and max(taken) < 0.5
+    on_time(quick, f"write {when}: median {median:.1e} s, {slow} of {len(taken)} over 1 ms")
 
 
 def test_state_is_there_for_whoever_comes_later(
@@ -59,7 +60,7 @@ def test_state_is_there_for_whoever_comes_later(
     assert json.loads(found["home/music"]) == event("rock", end=4.0).to_dict()
     assert found["home/music/availability"] == "online"
 
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
     assert broker.word("home/music/availability") == "offline"
     assert said == [f"MQTT: connected to 127.0.0.1:{broker.port}; topic home/music"]
     output.write(event())  # nobody is there any more
@@ -124,7 +125,8 @@ def test_a_state_comes_now_and_then_without_a_change(
         seconds = time.monotonic() - start
 
     found = states_seen(broker, output, one_song)
-    assert 0.6 * seconds / 0.5 <= len(found) <= seconds / 0.5 + 2
+    assert len(found) <= seconds / 0.5 + 2
+    on_time(len(found) >= 0.6 * seconds / 0.5, f"{len(found)} states in {seconds:.1f} s")
 
 
 def test_every_state_is_published_or_counted_as_dropped(
@@ -226,7 +228,7 @@ def test_closing_while_the_broker_stalls(
     wait_for(broker.state)
     broker.process.send_signal(signal.SIGSTOP)
     output.write(event("jazz"))
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
     broker.process.send_signal(signal.SIGCONT)
     wait_for(lambda: broker.word("music/availability") == "offline")
 
@@ -249,7 +251,7 @@ def test_names_that_are_looked_up_for_ever(
     assert asked.wait(10)
     taken = times_to_write(output)
     assert_quick(taken, report, "while a name is looked up")
-    assert closes_in(output) < 1.0
+    assert_closes(output, 1.0)
     assert said == [f"MQTT: closed; {len(taken)} states were not published on broker.home:1883"]
     over.set()
 
@@ -282,7 +284,7 @@ def test_last_will_of_a_killed_process(broker: Mosquitto) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for(lambda: broker.word("music/availability") == "online", 60)
+        wait_for(lambda: broker.word("music/availability") == "online")
     finally:
         process.kill()
         process.wait()

@@ -394,6 +394,7 @@ def side_by_side(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_folder_without_the_models_is_one_clear_line(tmp_path: Path) -> None:
+    require_package("torch")
     done = side_by_side("--reference-models", tmp_path, "--clips", tmp_path)
     assert done.returncode == 1
     assert done.stderr == f"Error: {tmp_path}: holds no five_channel_cnn.ckpt\n"

@@ -32,13 +32,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from edge_genre.cli import history as history_command
 from edge_genre.cli import main
 from edge_genre.demo import clip
 from edge_genre.listening.playing import NowPlaying, Playing
 from edge_genre.outputs import Event
 from edge_genre.outputs import history as module
 from edge_genre.outputs.history import MAX_WAITING, SCHEMA, History, HistoryError
+from edge_genre.outputs.history_reader import StoredPlays
 from edge_genre.results import SILENCE, WindowResult
 
 ROOT = Path(__file__).parents[3]
@@ -1021,7 +1021,7 @@ class TestCommand:
         for _ in range(3):
             listen(path, events(GENRES[n % 5] for n in range(900)))
         with module.reading(path) as connection:
-            plays = history_command._Plays(connection, None, None).rows()
+            plays = StoredPlays(connection, None, None).rows()
             assert next(plays).label == "blues"
             with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:
                 other.execute("UPDATE plays SET model = 'n'")

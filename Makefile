@@ -4,11 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
-DEV := $(VENV)/.dev
 # CI adds pytorch, whose tests skip without it.
 EXTRAS ?= dev
 BOARDS ?= arm64 armhf
+comma := ,
 space := $(subst ,, )
+# With other extras, it is another installation.
+DEV := $(VENV)/.$(subst $(comma),-,$(EXTRAS))
 # The sources that an installation copies or links; a change there installs again.
 SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models -type f -not -name '*.pyc')
 
@@ -58,10 +60,11 @@ $(BIN)/python:
 
 # With the developers' installation in place the runtime is there already.
 $(RUNTIME): $(BIN)/python $(SOURCES)
-	test -e $(DEV) || $(BIN)/python -m pip install --quiet .
+	test -n "$(wildcard $(VENV)/.*dev*)" || $(BIN)/python -m pip install --quiet .
 	touch $@
 
 # A strict editable install links file by file, so that type checkers and editors follow it.
 $(DEV): $(BIN)/python $(SOURCES)
+	@echo "Installing what the tests need: some gigabytes, which takes minutes the first time."
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' --config-settings editable_mode=strict
 	touch $@

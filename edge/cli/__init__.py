@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edge_genre import __version__
 from edge_genre.errors import EdgeGenreError
 
 # A command's module is loaded when the command is asked for: all of them take a tenth of a second.
@@ -21,6 +22,7 @@ _COMMANDS = (
     "doctor",
     "evaluate",
     "export",
+    "frontend",
     "history",
     "inspect",
     "listen",
@@ -93,7 +95,7 @@ def _discard_output() -> None:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="edge-genre", prog_name="edge-genre")
+@click.version_option(__version__, prog_name="edge-genre")
 def main() -> None:
     """Music-genre models on small devices.
 

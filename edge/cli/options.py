@@ -215,7 +215,7 @@ def read_spec(text: str) -> FrontEndSpec:
         raise SpecError(f"{text}: cannot be read ({error.strerror})") from None
     except SpecError as error:
         raise SpecError(f"{text}: {error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"{text}: is not JSON ({error})") from None
 
 

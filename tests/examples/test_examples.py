@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import re
 import subprocess
@@ -184,6 +185,15 @@ def test_own_front_end_is_what_librosa_computes(classifier: Classifier) -> None:
         norm=None,
     )
     np.testing.assert_allclose(FrontEnd(spec)(samples), np.log(mel + 1e-6).T, atol=1e-3)
+
+
+def test_the_how_to_names_every_key_and_holds_the_example() -> None:
+    text = (FOLDER.parent / "docs/how-to/front-end.md").read_text()
+    (block,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert json.loads(block) == json.loads((FOLDER / "front_end.json").read_text())
+    table = text.partition("| librosa |")[2].partition("## An example")[0]
+    for field in dataclasses.fields(FrontEndSpec):
+        assert f"`{field.name}" in table, field.name
 
 
 def test_engine(classifier: Classifier) -> None:

@@ -1,7 +1,7 @@
 """Rehearse a release: build an sdist and a wheel, check both, install the wheel and run it.
 
-Run it as ``python -m tests.programs.release`` (``make release``). What it leaves in ``dist`` is what
-was tested. It needs a package index to install from, and uploads nothing.
+Run it as ``python -m tests.programs.release`` (``make release``). What it leaves in ``dist`` is
+what was tested. It needs a package index to install from, and uploads nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import venv
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+
+import click
 
 from edge_genre.demo import clip
 
@@ -61,7 +63,7 @@ def problems_of_wheel(wheel: Path, tracked: set[str]) -> list[str]:
 def tracked_files() -> set[str]:
     """The repository's files."""
     listed = _run("git", "-C", ROOT, "ls-files", "-z").split("\0")
-    return {name for name in listed if name and not name.startswith(".git")}
+    return {name for name in listed if name}
 
 
 def try_out(wheel: Path) -> None:
@@ -77,7 +79,7 @@ def try_out(wheel: Path) -> None:
                 sys.exit(f"release: the wheel installs {package}")
         song = shutil.copy(clip(), Path(folder) / "song.ogg")
         for arguments in (("--version",), ("models",), ("classify", song)):
-            print(_run(programs / "edge-genre", *arguments, cwd=folder), end="")
+            click.echo(_run(programs / "edge-genre", *arguments, cwd=folder), nl=False)
 
 
 def main() -> None:
@@ -96,7 +98,7 @@ def main() -> None:
     if problems:
         sys.exit("\n".join(f"release: {line}" for line in problems))
     try_out(wheel)
-    print(f"release: {sdist.name} and {wheel.name} are in {DIST}")
+    click.echo(f"release: {sdist.name} and {wheel.name} are in {DIST}")
 
 
 def _run(*command: object, cwd: str | None = None) -> str:

@@ -22,6 +22,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
 root_doc = "docs/index"
 include_patterns = [
     "docs/**.md",
+    "examples/**.md",
     "firmware_notes/**.md",
     "models/**.md",
     "benchmarks/**.md",

@@ -14,8 +14,8 @@ from edge_genre.choices import DEVICES, ENGINES
 from edge_genre.cli.options import (
     Description,
     description_options,
-    given,
     json_option,
+    on_command_line,
     seconds_option,
 )
 from edge_genre.cli.view import console
@@ -184,7 +184,7 @@ def _require_one_source(models: tuple[str, ...], source: Path | None) -> None:
         raise click.UsageError("Missing argument 'MODEL...'.")
     if source is not None:
         for parameter in click.get_current_context().command.params:
-            if parameter.name not in _SHOWING and given(str(parameter.name)):
+            if parameter.name not in _SHOWING and on_command_line(str(parameter.name)):
                 name = "MODEL" if parameter.name == "models" else parameter.opts[-1]
                 raise click.UsageError(f"--from shows earlier figures: leave {name} out.")
 

@@ -27,6 +27,7 @@ from edge_genre.benchmarks.studies.side_by_side.turns import (
     contenders,
     take_turns,
 )
+from edge_genre.choices import LABEL_SETS
 from edge_genre.errors import DataError, EngineError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.model.bundled import find_model
@@ -63,7 +64,6 @@ def windows(clips: Path, folder: Path) -> Path:
 def converted(reference_models: Path, windows: Path, folder: Path) -> Path:
     """The published five-channel CNN, as a TFLite file."""
     require_package("torch")
-    from edge_genre.benchmarks.studies.side_by_side.published import GTZAN
     from edge_genre.convert import convert
 
     front_end = FrontEnd(FrontEndSpec.preset("five-channel-first"))
@@ -74,7 +74,7 @@ def converted(reference_models: Path, windows: Path, folder: Path) -> Path:
         output=folder,
         name="five",
         quantize=["fp32"],
-        labels=GTZAN,
+        labels=LABEL_SETS["gtzan"],
         front_end="five-channel-first",
         architecture="five-channel-cnn",
         calibrate=features,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
+from edge_genre import __version__
 from edge_genre.listening.playing import UNCERTAIN
 from edge_genre.outputs.mqtt.address import Broker
 from edge_genre.results import SILENCE
@@ -31,7 +31,6 @@ def configurations(
     -------
     Topics and configurations, to be published retained
     """
-    release = version("edge-genre")
     shared = {
         "state_topic": broker.topic,
         "availability_topic": broker.availability,
@@ -42,9 +41,9 @@ def configurations(
             "name": broker.topic.replace("/", " "),
             "manufacturer": "edge-genre",
             "model": model,
-            "sw_version": release,
+            "sw_version": __version__,
         },
-        "origin": {"name": "edge-genre", "sw_version": release},
+        "origin": {"name": "edge-genre", "sw_version": __version__},
     }
     return {
         f"{_PREFIX}/sensor/{broker.identity}/{name}/config": {

@@ -80,15 +80,15 @@ class Errors(Record):
 
     Parameters
     ----------
-    largest : difference of each feature
     windows, other_bpm, other_beats, other_tuning : how many there are, and how many of them differ
+    largest : difference of each feature
     """
 
-    largest: dict[str, float] = field(metadata={"key": "largest error"})
     windows: int
     other_bpm: int = field(metadata={"key": "other bpm"})
     other_beats: int = field(metadata={"key": "other beats"})
     other_tuning: int = field(metadata={"key": "other tuning"})
+    largest: dict[str, float] = field(metadata={"key": "largest error"})
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def errors(windows: Iterable[NDArray[np.float32]]) -> Errors:
             worst[name] = max(worst[name], float(np.abs(channel - theirs[name]).max()))
         difference = np.abs(mel(window) - log_mel(window)).max()
         worst["log-mel"] = max(worst["log-mel"], float(difference))
-    return Errors(worst, count, other_bpm, other_beats, other_tuning)
+    return Errors(count, other_bpm, other_beats, other_tuning, worst)
 
 
 def streaming(spec: FrontEndSpec, samples: NDArray[np.float32]) -> Callable[[], object]:

@@ -11,7 +11,7 @@ from edge_genre.host.machine import this_machine
 def made_up() -> Report:
     tasks = ("FFT of 130 frames (R)", f"FFT of {front_ends.HOP} frames", "log-mel, 3 s")
     tasks += ("log-mel, 30 s", "librosa: log-mel, 3 s", "librosa: five channels, 3 s")
-    errors = Errors(dict.fromkeys(front_ends.LIMITS, 1e-4), 75, 0, 1, 2)
+    errors = Errors(75, 0, 1, 2, dict.fromkeys(front_ends.LIMITS, 1e-4))
     return Report(
         machine=this_machine(),
         date="2026-01-02",

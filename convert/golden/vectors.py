@@ -28,6 +28,7 @@ from edge_genre.convert.verify.answer import TOLERANCE
 from edge_genre.demo import clip
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.host.files import writing
 from edge_genre.model.container import split
 from edge_genre.model.self_test import noise, signal
 
@@ -183,22 +184,18 @@ def write_golden(found: Golden, folder: Path, formats: Sequence[str] = FORMATS) 
     written: list[Path] = []
 
     def put(path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with writing(path, ConversionError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         written.append(path)
 
-    try:
-        for case in found.cases:
-            place = folder / case.name
-            put(place / "pcm.wav", _wav(case.pcm, found.spec.sample_rate))
-            for each in formats:
-                for name, content in _WRITERS[each](found, case).items():
-                    put(place / name, content)
-        put(folder / MANIFEST, _json(_manifest(found, tuple(written), folder)))
-    except OSError as error:
-        raise ConversionError(
-            f"{error.filename or folder}: cannot be written ({error.strerror})"
-        ) from None
+    for case in found.cases:
+        place = folder / case.name
+        put(place / "pcm.wav", _wav(case.pcm, found.spec.sample_rate))
+        for each in formats:
+            for name, content in _WRITERS[each](found, case).items():
+                put(place / name, content)
+    put(folder / MANIFEST, _json(_manifest(found, tuple(written), folder)))
     return written
 
 
@@ -307,8 +304,3 @@ def _floats(values: NDArray[np.float32]) -> Any:
     if values.ndim > 1:
         return [_floats(row) for row in values]
     return [float(str(value)) for value in values]
-
-
-def is_golden(folder: Path) -> bool:
-    """Whether a folder is one that `write_golden` wrote."""
-    return (folder / MANIFEST).is_file()

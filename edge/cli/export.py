@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from edge_genre.convert.golden.check import Difference
 
 FORMATS = ("npy", "json", "c")
+_COLUMNS = (
+    "case", "array", "largest difference", "mean", "allowed", "where it is largest", "result"
+)  # fmt: skip
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -28,43 +31,48 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--golden",
     type=_FOLDER,
     metavar="FOLDER",
-    help="Write golden vectors there: samples, their features and probabilities.",
+    help="Folder to write golden vectors to: samples, their features and their probabilities.",
 )
 @several_option(
-    "--formats", FORMATS, default="npy,json,c", help="Of golden vectors.  [default: all]"
+    "--formats",
+    FORMATS,
+    default="npy,json,c",
+    help="Formats of the golden vectors.  [default: all]",
 )
 @click.option(
     "--input",
     "audio",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Music whose middle is one of the golden vectors.  [default: the demo clip]",
+    help="Audio file whose middle becomes one of the golden vectors.  [default: the demo clip]",
 )
 @click.option(
     "--check",
     "results",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Compare a port's results there with the golden vectors; exit code 3 if it is refused.",
+    help="Folder of a port's results, to compare with the golden vectors; exit code 3 if they are "
+    "beyond the tolerances.",
 )
 @click.option(
     "--c-tables",
     type=_FOLDER,
     metavar="FOLDER",
-    help="Write the front end's numbers as C headers, for firmware_notes/c.",
+    help="Folder to write the front end's tables to, as C headers for firmware_notes/c.",
 )
 @click.option(
     "--c-array",
     type=_FOLDER,
     metavar="FOLDER",
-    help="Write the model as C sources for TFLite Micro, with labels, quantization, the size of "
-    "its arena, the front end's numbers, and an example.",
+    help="Folder to write the model to, as C sources for TFLite Micro with labels, quantization, "
+    "the size of its arena, the front end's tables and an example.",
 )
 @click.option(
     "--arena",
     type=click.IntRange(1),
     metavar="BYTES",
-    help="With --c-array: memory that the device has for TFLite Micro; an error if too small.",
+    help="Memory that the device has for TFLite Micro, with --c-array; an error if it is too "
+    "small.",
 )
 @json_option
 @description_options
@@ -82,13 +90,14 @@ def command(
 ) -> None:
     """Export what a port of a model to another language or device needs, and prove the port.
 
-    MODEL is a TFLite or ONNX file or a bundled name.
+    MODEL is a TFLite or ONNX file or the name of a bundled model.
 
     Golden vectors are five windows (the self-test's signal, silence, a chirp, clipping, music):
-    16-bit samples as WAV, and what must come of them. A port computes features or probabilities
-    or both of every window, and writes them as FOLDER/CASE/features.npy, .json or .f32 (raw
-    float32), and probabilities likewise, or all of them into one FOLDER/results.json. --check
-    then accepts or refuses it, with a table of the differences.
+    16-bit samples as WAV, and the features and probabilities that a port must compute from them.
+    A port writes features or probabilities or both of every window, as FOLDER/CASE/features.npy,
+    .json or .f32 (raw float32), and probabilities likewise, or all of them into one file,
+    FOLDER/results.json. --check then compares them, prints a table of the differences, and accepts
+    or refuses the port.
     """
     if golden is results is c_tables is c_array is None:
         raise click.UsageError("Say what to export: --golden, --check, --c-tables or --c-array.")
@@ -171,9 +180,9 @@ def _table(differences: list[Difference]) -> Table:
     from rich.table import Table
 
     table = Table()
-    for column in ("case", "", "largest difference", "mean", "allowed", "where it is largest", ""):
+    for column in _COLUMNS:
         number = column in ("largest difference", "mean", "allowed")
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in differences:
         table.add_row(*_row(row))
     return table

@@ -19,7 +19,9 @@ from keras import layers
 from onnx import helper, numpy_helper
 
 from edge_genre import Classifier, FrontEnd
-from edge_genre.convert.pipeline import convert, meaning, probabilities
+from edge_genre.convert.original import meaning, probabilities
+from edge_genre.convert.pipeline import convert
+from edge_genre.convert.report import ConversionReport, WindowsReport
 from edge_genre.errors import ConversionError
 from edge_genre.model.container import split
 from edge_genre.model.file import read
@@ -60,28 +62,33 @@ def options(**changes):
     return {"labels": LABELS, "front_end": SPEC, "timeout": 600} | changes
 
 
-def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> None:
-    steps = []
+@pytest.fixture(scope="module")
+def every_format(
+    keras_file, music_windows, tmp_path_factory
+) -> tuple[ConversionReport, Path, list[tuple[str, str]]]:
+    """The CRNN in all eight formats: the report, the folder, and what was told meanwhile."""
+    steps: list[tuple[str, str]] = []
+    folder = tmp_path_factory.mktemp("formats")
     report = convert(
         keras_file,
-        output=tmp_path,
+        output=folder,
         to=("tflite", "onnx"),
         quantize=ALL,
         calibrate=music_windows,
         progress=lambda *step: steps.append(step),
         **options(),
     )
+    return report, folder, steps
+
+
+def test_every_format_of_a_keras_model(every_format) -> None:
+    report, folder, steps = every_format
     assert [result.status for result in report.results] == ["kept"] * 8, list(report.problems())
     assert report.exit_code == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
         f"crnn-{quantization}.{suffix}" for suffix in ("tflite", "onnx") for quantization in ALL
     )
-    assert report.windows == {
-        "compared": 90,
-        "labelled": 90,
-        "calibrated": 30,
-        "origin": "music.npz",
-    }
+    assert report.windows == WindowsReport(90, 90, 30, "music.npz")
     assert {(name, "converting") for name in ("tflite int8", "onnx fp32")} <= set(steps)
     for result in report.results:
         assert result.verdict is not None
@@ -96,7 +103,7 @@ def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> N
         )
         assert info.self_test is not None
         assert info.provenance["source"] == "crnn.keras"
-        assert info.provenance["source_sha256"] == report.source["sha256"]
+        assert info.provenance["source_sha256"] == report.source.sha256
         assert info.parity["gate"] == "passed"
     json.dumps(report.to_dict())
     sizes = {result.name: result.size for result in report.results}
@@ -104,12 +111,9 @@ def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> N
         assert sizes[f"{suffix} fp32"] > max(sizes[f"{suffix} fp16"], sizes[f"{suffix} dynamic"])
 
 
-def test_the_report_has_what_the_engine_gives(keras_file, music_windows, tmp_path) -> None:
+def test_the_report_has_what_the_engine_gives(every_format, keras_file, music_windows) -> None:
     """Figures against an independent run of source and file."""
-    report = convert(
-        keras_file, output=tmp_path, quantize=["dynamic"], calibrate=music_windows, **options()
-    )
-    (result,) = report.results
+    (result,) = (each for each in every_format[0].results if each.name == "tflite dynamic")
     with np.load(music_windows) as data:
         features, labels = data["X"], data["y"]
     compared = np.arange(120) % 4 != 0
@@ -204,8 +208,9 @@ def test_what_drifts_is_not_kept(music_windows, tmp_path) -> None:
     assert report.exit_code == 3
     assert [path.name for path in folder.iterdir()] == ["fragile-fp32.tflite"]
 
+    arguments["quantize"] = ["int8"]
     forced = convert(source, output=folder, force=True, **arguments, **options())
-    assert [result.status for result in forced.results] == ["kept", "kept by force"]
+    assert [result.status for result in forced.results] == ["kept by force"]
     assert forced.exit_code == 0
     gate = read(folder / "fragile-int8.tflite").info.parity["gate"]
     assert gate.startswith("failed, kept by force: ")
@@ -238,7 +243,6 @@ def test_a_time_limit(keras_file, tmp_path) -> None:
     [
         ({"labels": None}, "--labels"),
         ({"labels": ("a", "b")}, r"outputs of shape \(3,\), but there are 2 labels"),
-        ({"front_end": "log-mel"}, "takes .*, but the windows are 128 x 130"),
         ({"quantize": ["int8"]}, "--calibrate"),
         ({"quantize": ["int4"]}, "'int4' is unknown, expected fp32, fp16, dynamic, int8"),
         ({"to": ["coreml"]}, "'coreml' is unknown"),
@@ -246,10 +250,27 @@ def test_a_time_limit(keras_file, tmp_path) -> None:
         ({"calibrate": "missing"}, "missing: no such file or folder"),
     ],
 )
-def test_what_does_not_fit_is_said(changes, message: str, keras_file, tmp_path) -> None:
+def test_what_does_not_fit_is_said(
+    changes, message: str, keras_file, music_windows, tmp_path
+) -> None:
+    if "quantize" not in changes:
+        changes = {"calibrate": music_windows} | changes
     with pytest.raises(ConversionError, match=message):
         convert(keras_file, output=tmp_path, **options(**changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_another_front_end_is_said(keras_file, tmp_path) -> None:
+    windows = tmp_path / "windows.npy"
+    np.save(windows, np.zeros((50, 128, 130), np.float32))
+    with pytest.raises(ConversionError, match=r"takes .*, but the windows are 128 x 130"):
+        convert(
+            keras_file,
+            output=tmp_path / "out",
+            calibrate=windows,
+            **options(front_end="log-mel"),
+        )
+    assert not list((tmp_path / "out").iterdir())
 
 
 def _truncated(keras_file: Path, path: Path) -> Path:
@@ -273,12 +294,13 @@ def _pickle(keras_file: Path, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [_truncated, _text, _pickle])
-def test_what_is_no_model(make, keras_file, tmp_path, monkeypatch) -> None:
+def test_what_is_no_model(make, keras_file, music_windows, tmp_path, monkeypatch) -> None:
     payload = tmp_path / "payload"
     monkeypatch.setenv("PAYLOAD", str(payload))
     source = make(keras_file, tmp_path / "model.bin")
+    arguments = options(output=tmp_path / "out", calibrate=music_windows)
     with pytest.raises(ConversionError) as caught:
-        convert(source, output=tmp_path / "out", architecture="five-channel-cnn", **options())
+        convert(source, architecture="five-channel-cnn", **arguments)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").iterdir())
     assert not payload.exists(), "code in the file was run"
@@ -303,12 +325,12 @@ def spec_file(tmp_path) -> Path:
     return path
 
 
-def test_ctrl_c(keras_file, spec_file, tmp_path) -> None:
+def test_ctrl_c(keras_file, spec_file, music_windows, tmp_path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = _start(
         keras_file,
-        *("-o", tmp_path / "out", "--frontend", spec_file),
+        *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", music_windows),
         env={**os.environ, "TMPDIR": str(temporary)},
     )
     for _ in range(600):
@@ -323,14 +345,18 @@ def test_ctrl_c(keras_file, spec_file, tmp_path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_full_disk(keras_file, spec_file, tmp_path) -> None:
+def test_a_full_disk(keras_file, spec_file, music_windows, tmp_path) -> None:
     """A limit on the size of files stands for it: nothing half-written, one line, exit code 1."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    process = _start(keras_file, "-o", tmp_path / "out", "--frontend", spec_file, preexec_fn=limit)
+    process = _start(
+        keras_file,
+        *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", music_windows),
+        preexec_fn=limit,
+    )
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors

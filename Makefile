@@ -41,6 +41,7 @@ instructions: $(DEV)  ## count the instructions of a window; fail where they hav
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 types: $(DEV)
 	$(BIN)/mypy

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_genre.convert.options import Options
+from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.tflite.metadata import check_metadata
 from edge_genre.errors import ConversionError, ModelError
 from edge_genre.frontend import FrontEndSpec
@@ -32,7 +32,7 @@ class Description:
     inside: dict[str, Any]
 
 
-def described(source: Path, options: Options) -> Description:
+def described(source: Path, options: ConversionOptions) -> Description:
     """Describe a source.
 
     Raises
@@ -67,7 +67,7 @@ def inside_graph(spec: FrontEndSpec) -> dict[str, Any]:
     return {INSIDE: spec.to_dict(), f"{INSIDE}_hash": spec.hash}
 
 
-def _own(source: Path, own: ModelInfo, options: Options) -> Description:
+def _own(source: Path, own: ModelInfo, options: ConversionOptions) -> Description:
     if options.labels is not None or options.front_end is not None:
         raise ConversionError(f"{source}: describes itself: leave --frontend and --labels out")
     in_graph = INSIDE in own.provenance and source.suffix != ".tflite"

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_genre.convert.description import Description
 from edge_genre.convert.isolation import Children
-from edge_genre.convert.options import Options
+from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.original import Original
 from edge_genre.convert.report import FORCED, REFUSED, FormatResult, WaveformResult
 from edge_genre.convert.tasks import JoinFrontEnd
@@ -41,7 +41,7 @@ class Joiner:
     def __init__(
         self,
         original: Original,
-        options: Options,
+        options: ConversionOptions,
         described: Description,
         folder: Path,
         children: Children,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_genre.convert.description import Description, inside_graph
-from edge_genre.convert.options import Options
+from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.original import Original
 from edge_genre.convert.report import FormatResult
 from edge_genre.convert.tflite.metadata import with_metadata
@@ -22,7 +22,11 @@ _AT_ONCE = threading.Lock()  # an engine's messages are silenced for the whole p
 
 
 def keep(
-    result: FormatResult, graph: bytes, original: Original, described: Description, options: Options
+    result: FormatResult,
+    graph: bytes,
+    original: Original,
+    described: Description,
+    options: ConversionOptions,
 ) -> Path:
     """Write a graph with its description, and return the file.
 
@@ -48,7 +52,7 @@ def keep(
 
 
 def _info(
-    result: FormatResult, original: Original, described: Description, options: Options
+    result: FormatResult, original: Original, described: Description, options: ConversionOptions
 ) -> ModelInfo:
     spec, inside = described.info.front_end, described.inside
     output = original.output_of(result.suffix)

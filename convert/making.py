@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from edge_genre.convert.isolation import Children, Outcome
-from edge_genre.convert.options import Options
+from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.original import Original
 from edge_genre.convert.tasks import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
 
@@ -27,7 +27,7 @@ class Maker:
     def __init__(
         self,
         original: Original,
-        options: Options,
+        options: ConversionOptions,
         folder: Path,
         children: Children,
         pool: Executor,

@@ -18,7 +18,7 @@ Progress = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ConversionOptions:
     """What to make of a trained model, and of what it is.
 
     Parameters

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_genre.convert.description import Description
 from edge_genre.convert.isolation import Children, Outcome
-from edge_genre.convert.options import Options
+from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.tasks import Describe, ModelFacts, Opening, RunSource
 from edge_genre.convert.verify.windows import UNKNOWN, Windows, load_windows
 from edge_genre.errors import ConversionError
@@ -61,7 +61,11 @@ class Original:
 
 
 def run_original(
-    source: Path, options: Options, described: Description, folder: Path, children: Children
+    source: Path,
+    options: ConversionOptions,
+    described: Description,
+    folder: Path,
+    children: Children,
 ) -> Original:
     """Find windows, and run the model on them in its own framework.
 
@@ -138,7 +142,11 @@ def probabilities(outputs: NDArray[np.float32], meaning: str) -> NDArray[np.floa
 
 
 def _windows(
-    source: Path, options: Options, described: Description, opening: Opening, children: Children
+    source: Path,
+    options: ConversionOptions,
+    described: Description,
+    opening: Opening,
+    children: Children,
 ) -> Windows:
     spec = described.info.front_end
     shape = spec.shape if spec else opening.input_shape

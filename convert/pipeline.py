@@ -18,7 +18,7 @@ from edge_genre.convert.joining import Joiner
 from edge_genre.convert.keeping import keep
 from edge_genre.convert.making import Maker
 from edge_genre.convert.notes import noted
-from edge_genre.convert.options import DEFAULT, Options
+from edge_genre.convert.options import DEFAULT, ConversionOptions
 from edge_genre.convert.original import Original, run_original
 from edge_genre.convert.report import (
     FORCED,
@@ -40,15 +40,15 @@ P = ParamSpec("P")
 
 
 def _taking(
-    options: Callable[P, Options],
+    options: Callable[P, ConversionOptions],
 ) -> Callable[
-    [Callable[[str | Path, Options], ConversionReport]],
+    [Callable[[str | Path, ConversionOptions], ConversionReport]],
     Callable[Concatenate[str | Path, P], ConversionReport],
 ]:
-    """Let a function take the fields of `Options` as keywords of its own."""
+    """Let a function take the fields of `ConversionOptions` as keywords of its own."""
 
     def decorated(
-        function: Callable[[str | Path, Options], ConversionReport],
+        function: Callable[[str | Path, ConversionOptions], ConversionReport],
     ) -> Callable[Concatenate[str | Path, P], ConversionReport]:
         def called(
             source: str | Path, /, *arguments: P.args, **keywords: P.kwargs
@@ -67,8 +67,8 @@ def _taking(
     return decorated
 
 
-@_taking(Options)
-def convert(source: str | Path, options: Options) -> ConversionReport:
+@_taking(ConversionOptions)
+def convert(source: str | Path, options: ConversionOptions) -> ConversionReport:
     """Convert a trained model, and keep what agrees with it.
 
     Every format is made in a process of its own, run in its real engine on the windows of
@@ -79,7 +79,7 @@ def convert(source: str | Path, options: Options) -> ConversionReport:
     ----------
     source : a Keras file (``.keras``, ``.h5``), a SavedModel folder, a PyTorch checkpoint, ONNX or
         TFLite
-    options : by keyword, the fields of `edge_genre.convert.options.Options`
+    options : by keyword, the fields of `edge_genre.convert.options.ConversionOptions`
 
     Raises
     ------
@@ -106,7 +106,7 @@ def convert(source: str | Path, options: Options) -> ConversionReport:
 
 
 def _converted(
-    source: Path, options: Options, folder: Path, children: Children
+    source: Path, options: ConversionOptions, folder: Path, children: Children
 ) -> ConversionReport:
     description = described(source, options)
     if options.waveform:
@@ -158,7 +158,7 @@ class _Formats:
     """The formats of one model: each is made, compared with it, and kept if it agrees."""
 
     original: Original
-    options: Options
+    options: ConversionOptions
     description: Description
     folder: Path
     children: Children

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from edge_genre.errors import EdgeGenreError
+from edge_genre.host.files import reason
 
 # A command's module is loaded when the command is asked for: all of them take a tenth of a second.
 _COMMANDS = (
@@ -43,6 +44,20 @@ class _Group(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # who types no wrong name does not wait for it
+
+            similar = difflib.get_close_matches(args[0].lower(), _COMMANDS, n=1)
+            if not similar:
+                raise
+            hint = f"{error.message} Did you mean {similar[0]!r}?"
+            raise click.UsageError(hint, ctx) from None
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _prepare_streams()
         # NumPy reads it when it is imported. For matrices as small as a front end's, OpenBLAS's
@@ -58,7 +73,7 @@ class _Group(click.Group):
             sys.exit(0)
         except OSError as error:
             _discard_output()
-            click.echo(f"edge-genre: cannot write the output ({error.strerror})", err=True)
+            click.echo(f"edge-genre: cannot write the output ({reason(error)})", err=True)
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -98,5 +113,6 @@ def main() -> None:
     """Music-genre models on small devices.
 
     Results go to the standard output, progress and messages to the standard error. Exit codes:
-    0 done, 1 failed, 2 wrong usage, 3 a gate failed, 130 interrupted.
+    0 done, 1 failed, 2 wrong usage, 3 a check failed (a conversion or comparison is
+    beyond its limits), 130 interrupted.
     """

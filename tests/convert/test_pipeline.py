@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from edge_genre.model.file import read
 from tests.support import models_on_the_fly as small
 from tests.support.models_on_the_fly import LABELS, SPEC
 from tests.support.signals import music
+from tests.support.waiting import wait_for
 
 ALL = ("fp32", "fp16", "dynamic", "int8")
 
@@ -333,12 +333,9 @@ def test_ctrl_c(keras_file, spec_file, music_windows, tmp_path) -> None:
         *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", music_windows),
         env={**os.environ, "TMPDIR": str(temporary)},
     )
-    for _ in range(600):
-        if list(temporary.glob("*/job1.log")):
-            break
-        time.sleep(0.05)
+    wait_for(lambda: list(temporary.glob("*/job1.log")))
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert not list(temporary.iterdir())

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -30,6 +31,7 @@ from edge_genre.results import SILENCE
 from tests.programs.documentation import every_command
 from tests.support import models_on_the_fly as small
 from tests.support.signals import music
+from tests.support.waiting import wait_for
 
 RATE = 22_050
 
@@ -62,7 +64,7 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
         ["bash", "-c", f'set -o pipefail; edge-genre() {{ {program} "$@"; }}; {line}'],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -366,7 +368,7 @@ def test_interrupt(folder: Path, model: Path) -> None:
     assert process.stderr is not None
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=20)
+    rest, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert all(window["schema"] == 1 for window in lines(first + rest))
@@ -375,10 +377,12 @@ def test_interrupt(folder: Path, model: Path) -> None:
 def test_interrupted_table_shows_what_is_done(tmp_path: Path, folder: Path, model: Path) -> None:
     reader, writer = os.pipe()
     process = command("classify", folder / "a.wav", "-", "-m", model, stdin=reader)
+    os.write(writer, b"RIFF")
+    # Once it has taken that from its standard input, it is done with the first file.
+    wait_for(lambda: not select.select([reader], [], [], 0)[0])
     os.close(reader)
-    time.sleep(3)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=300)
     os.close(writer)
     assert process.returncode == 130
     assert "a.wav" in output
@@ -422,7 +426,7 @@ def test_names_that_are_no_text(
     (tmp_path / name).write_bytes((folder / "a.wav").read_bytes())
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     process = command("classify", tmp_path, "-m", model, *output, env=environment)
-    printed, errors = process.communicate(timeout=60)
+    printed, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "[red]" in printed
     assert errors == ""
@@ -446,7 +450,7 @@ def terminal(*arguments: object, columns: int = 60) -> str:
         while data := os.read(controller, 65_536):
             shown += data
     os.close(controller)
-    assert process.wait(timeout=60) == 0, shown.decode()
+    assert process.wait(timeout=300) == 0, shown.decode()
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 

@@ -217,7 +217,7 @@ def test_a_flipped_bit_is_found(tmp_path: Path, kind: str) -> None:
         Classifier.load(path)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_damage_is_an_error_or_harmless(data: st.DataObject) -> None:
     """Reading never raises anything but a ModelError, whatever was overwritten."""
@@ -237,7 +237,7 @@ def test_damage_is_an_error_or_harmless(data: st.DataObject) -> None:
 _SMALL = small.onnx_model()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_damaged_archive_is_an_error_or_harmless(data: st.DataObject) -> None:
     content = bytearray(_ARCHIVE)

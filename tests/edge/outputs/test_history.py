@@ -32,13 +32,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from edge_genre.cli import history as history_command
 from edge_genre.cli import main
 from edge_genre.demo import clip
 from edge_genre.listening.playing import NowPlaying, Playing
 from edge_genre.outputs import Event
 from edge_genre.outputs import history as module
 from edge_genre.outputs.history import MAX_WAITING, SCHEMA, History, HistoryError
+from edge_genre.outputs.history_reader import StoredPlays
 from edge_genre.results import SILENCE, WindowResult
 
 ROOT = Path(__file__).parents[3]
@@ -163,7 +163,7 @@ class Listener:
 
     def end(self) -> None:
         """Let it come to its own end."""
-        assert self._process.wait(timeout=60) == 0
+        assert self._process.wait(timeout=300) == 0
 
     def said(self) -> str:
         """Return the next line of it, after waiting for that."""
@@ -174,7 +174,7 @@ class Listener:
     def kill(self) -> str:
         """Return what else it has said."""
         self._process.send_signal(signal.SIGKILL)
-        return self._process.communicate(timeout=60)[1]
+        return self._process.communicate(timeout=300)[1]
 
 
 def listen_for_ever(path: str, windows: int) -> None:
@@ -204,10 +204,10 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        subprocess.run(["mount", *self._mount, self.folder], check=True, timeout=60)
+        subprocess.run(["mount", *self._mount, self.folder], check=True, timeout=300)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", self.folder], check=True, timeout=60)
+        subprocess.run(["umount", self.folder], check=True, timeout=300)
 
     def fill(self) -> None:
         with (
@@ -268,7 +268,7 @@ def card(tmp_path: Path) -> Iterator[Disk]:
     image = tmp_path / "card.img"
     with image.open("wb") as file:
         file.truncate(16 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=60)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=300)
     disk = Disk(tmp_path / "card", "-o", "loop", str(image))
     yield disk
     disk.unmount()
@@ -1021,7 +1021,7 @@ class TestCommand:
         for _ in range(3):
             listen(path, events(GENRES[n % 5] for n in range(900)))
         with module.reading(path) as connection:
-            plays = history_command._Plays(connection, None, None).rows()
+            plays = StoredPlays(connection, None, None).rows()
             assert next(plays).label == "blues"
             with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:
                 other.execute("UPDATE plays SET model = 'n'")
@@ -1131,7 +1131,7 @@ def _locked(path: Path) -> Iterator[None]:
         assert process.stdout is not None
         assert process.stdout.readline() == b"locked\n"
         yield
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
 
 
 def _let_in(folder: Path) -> None:

@@ -57,7 +57,7 @@ def test_features_of_a_constant_window_are_zero() -> None:
     assert not features(np.full((N_FRAMES, N_MELS), -80, np.float32)).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     stretch=st.floats(0, 0.9),

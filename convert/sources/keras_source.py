@@ -28,7 +28,7 @@ from edge_genre.models.networks.published_songnet import PublishedAttention
 _ATTENTION = "Attention AttentionLayer AttentionPooling TemporalAttention SimpleAttention".split()
 # What every layer's configuration has; the attention has nothing else.
 _COMMON = {"name", "trainable", "dtype", "autocast", "activity_regularizer"}
-# ConversionOptions that Keras 2 wrote and Keras 3 does not know, with the value that changes nothing.
+# Options that Keras 2 wrote and Keras 3 does not know, with the value that changes nothing.
 _GONE = {"time_major": False, "groups": 1}
 _HAD_GROUPS = {"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"}
 

@@ -118,7 +118,7 @@ def function_to_tflite(
         )
 
     def converted(quantize: str, *, only_calibrated: bool = False) -> bytes:
-        # ConversionOptions leak from one conversion to the next: a fresh converter each time.
+        # Options leak from one conversion to the next: a fresh converter each time.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         _set_options(converter, quantize, target, windows, integer_io=integer_io)
         converter._experimental_calibrate_only = only_calibrated

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
 from edge_genre.audio.source import naming
+from edge_genre.choices import GOLDEN_FORMATS
 from edge_genre.classifier import Classifier
-from edge_genre.convert.c.source import array, comment, header
+from edge_genre.convert.c.code import array, comment, header
 from edge_genre.convert.verify.answer import TOLERANCE
 from edge_genre.demo import clip
 from edge_genre.errors import ConversionError
@@ -34,7 +35,6 @@ from edge_genre.model.self_test import noise, signal
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-FORMATS = ("npy", "json", "c")
 FULL_SCALE = 32768
 # Of a file that does not say how its weights are stored: as for 8 bits.
 _TOLERANCE = max(TOLERANCE.values())
@@ -164,13 +164,15 @@ def _music(spec: FrontEndSpec, path: Path | None) -> tuple[str, str, NDArray[Any
     return "music", words, np.pad(window, (0, size - len(window)))
 
 
-def write_golden(found: Golden, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def write_golden(
+    found: Golden, folder: Path, formats: Sequence[str] = GOLDEN_FORMATS
+) -> list[Path]:
     """Write golden vectors: a manifest, and a folder for each case.
 
     Parameters
     ----------
     folder : made if missing
-    formats : of `FORMATS`; samples come as WAV in any case
+    formats : of `GOLDEN_FORMATS`; samples come as WAV in any case
 
     Returns
     -------

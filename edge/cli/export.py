@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edge_genre.choices import GOLDEN_FORMATS
 from edge_genre.cli.options import Description, description_options, json_option, several_option
 from edge_genre.cli.view import console, print_json
 from edge_genre.errors import ConversionError, GateError
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
     from edge_genre.convert.golden.check import Difference
 
-FORMATS = ("npy", "json", "c")
-_COLUMNS = (
-    "case", "array", "largest difference", "mean", "allowed", "where it is largest", "result"
-)  # fmt: skip
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -35,8 +32,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @several_option(
     "--formats",
-    FORMATS,
-    default="npy,json,c",
+    GOLDEN_FORMATS,
+    default=",".join(GOLDEN_FORMATS),
     help="Formats of the golden vectors.  [default: all]",
 )
 @click.option(
@@ -114,7 +111,7 @@ def command(
         output=description.output,
     )
     if c_tables is not None:
-        from edge_genre.convert.c.source import write_sources
+        from edge_genre.convert.c.code import write_sources
         from edge_genre.convert.c.tables import c_tables as tables
 
         _written(write_sources(c_tables, tables(classifier.spec)), as_json)
@@ -125,8 +122,8 @@ def command(
 
 
 def _c_array(classifier: Classifier, folder: Path, arena: int | None, as_json: bool) -> None:
+    from edge_genre.convert.c.code import write_sources
     from edge_genre.convert.c.model import c_model
-    from edge_genre.convert.c.source import write_sources
 
     try:
         sources = c_model(classifier, arena=arena)
@@ -180,9 +177,11 @@ def _table(differences: list[Difference]) -> Table:
     from rich.table import Table
 
     table = Table()
-    for column in _COLUMNS:
-        number = column in ("largest difference", "mean", "allowed")
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    # Broken by hand, so that 80 columns are enough.
+    numbers = ("largest\ndifference", "mean", "allowed")
+    for heading in ("window", *numbers, "where it\nis largest", "result"):
+        justify: Literal["left", "right"] = "right" if heading in numbers else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for row in differences:
         table.add_row(*_row(row))
     return table
@@ -193,4 +192,5 @@ def _row(row: Difference) -> tuple[Any, ...]:
 
     verdict = Text("accepted", "green") if row.accepted else Text("REFUSED", "bold red")
     figures = ("" if each is None else f"{each:.2g}" for each in (row.largest, row.mean))
-    return row.case, row.kind, *figures, f"{row.tolerance:.2g}", Text(row.found), verdict
+    where = "" if row.largest == 0 else row.found
+    return f"{row.case}: {row.kind}", *figures, f"{row.tolerance:.2g}", Text(where), verdict

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_genre.convert.description import Description
-from edge_genre.convert.isolation import Children
-from edge_genre.convert.options import ConversionOptions
-from edge_genre.convert.original import Original
+from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.report import FORCED, REFUSED, FormatResult, WaveformResult
 from edge_genre.convert.tasks import JoinFrontEnd
 from edge_genre.convert.verify.windows import load_windows
-from edge_genre.convert.waveform import waveform_spec
+from edge_genre.convert.waveform import require_graph, waveform_spec
 from edge_genre.convert.waveform.comparison import judge_front_end
 
 _WINDOWS = 500  # at most
@@ -26,38 +23,26 @@ class Joiner:
 
     Parameters
     ----------
-    original : the model
-    options : what is asked for
-    described : says which front end it has
-    folder : for windows of audio
-    children : run the steps
+    conversion : of the model
 
     Raises
     ------
     ConversionError, DataError
-        There are no windows of audio to compare on.
+        There is no front end that can be a graph, or no windows of audio to compare on.
     """
 
-    def __init__(
-        self,
-        original: Original,
-        options: ConversionOptions,
-        described: Description,
-        folder: Path,
-        children: Children,
-    ) -> None:
-        assert described.info.front_end is not None
-        self._original, self._options, self._children = original, options, children
-        self._spec = described.info.front_end
-        spec, data = waveform_spec(self._spec), options.music
+    def __init__(self, conversion: Conversion) -> None:
+        self._conversion, self._options = conversion, conversion.options
+        self._spec = require_graph(conversion.description.info.front_end)
+        spec, data = waveform_spec(self._spec), self._options.music
         windows = load_windows(
             data if data is not None and data.is_dir() else None,  # a file holds features
             spec=spec,
             shape=spec.shape,
-            labels=described.info.labels,
+            labels=conversion.description.info.labels,
             wanted=min(_WINDOWS, max(1, _SAMPLES // spec.window_samples)),
         )
-        self._samples, self._origin = folder / "samples.npy", windows.origin
+        self._samples, self._origin = conversion.folder / "samples.npy", windows.origin
         np.save(self._samples, windows.features)
 
     def join(self, result: FormatResult, graph: Path) -> tuple[FormatResult, Path]:
@@ -67,13 +52,13 @@ class Joiner:
         assert verdict is not None
         joined = graph.with_name(f"waveform-{graph.name}")
         outputs = joined.with_name(f"{joined.name}.npz")
-        done = self._children.run(
+        done = self._conversion.children.run(
             JoinFrontEnd(
                 graph=str(graph),
                 suffix=result.suffix,
                 target=self._options.target,
                 front_end=self._spec.to_dict(),
-                output=self._original.output_of(result.suffix),
+                output=self._conversion.output_of(result.suffix),
                 samples=str(self._samples),
                 joined=str(joined),
                 outputs=str(outputs),

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edge_genre.convert.description import Description, inside_graph
-from edge_genre.convert.options import ConversionOptions
+from edge_genre.convert.conversion import Conversion
+from edge_genre.convert.description import inside_graph
 from edge_genre.convert.original import Original
 from edge_genre.convert.report import FormatResult
 from edge_genre.convert.tflite.metadata import with_metadata
@@ -21,13 +21,7 @@ from edge_genre.model.file import ModelInfo, write
 _AT_ONCE = threading.Lock()  # an engine's messages are silenced for the whole process
 
 
-def keep(
-    result: FormatResult,
-    graph: bytes,
-    original: Original,
-    described: Description,
-    options: ConversionOptions,
-) -> Path:
+def keep(result: FormatResult, graph: bytes, conversion: Conversion) -> Path:
     """Write a graph with its description, and return the file.
 
     Parameters
@@ -40,9 +34,10 @@ def keep(
     EdgeGenreError
         It does not load, or the file cannot be written.
     """
-    info = _info(result, original, described, options)
+    options, source = conversion.options, conversion.original.path
+    info = _info(result, conversion)
     form = "waveform-" if options.waveform else ""
-    name = f"{options.name or original.path.stem}-{form}{result.quantization}.{result.suffix}"
+    name = f"{options.name or source.stem}-{form}{result.quantization}.{result.suffix}"
     path = Path(options.output) / name
     if options.waveform and result.suffix == "tflite":
         graph = with_metadata(graph, info)
@@ -51,16 +46,15 @@ def keep(
     return path
 
 
-def _info(
-    result: FormatResult, original: Original, described: Description, options: ConversionOptions
-) -> ModelInfo:
-    spec, inside = described.info.front_end, described.inside
-    output = original.output_of(result.suffix)
+def _info(result: FormatResult, conversion: Conversion) -> ModelInfo:
+    options, original = conversion.options, conversion.original
+    spec, inside = conversion.description.info.front_end, conversion.description.inside
+    output = conversion.output_of(result.suffix)
     if options.waveform:
         assert spec is not None
         spec, inside, output = waveform_spec(spec), inside_graph(spec), "probabilities"
     return replace(
-        described.info,
+        conversion.description.info,
         front_end=spec,
         output=output,
         quantization=result.quantization,

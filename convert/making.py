@@ -6,9 +6,8 @@ import shutil
 from concurrent.futures import Executor
 from pathlib import Path
 
-from edge_genre.convert.isolation import Children, Outcome
-from edge_genre.convert.options import ConversionOptions
-from edge_genre.convert.original import Original
+from edge_genre.convert.conversion import Conversion
+from edge_genre.convert.isolation import Outcome
 from edge_genre.convert.tasks import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
 
 
@@ -17,27 +16,17 @@ class Maker:
 
     Parameters
     ----------
-    original : the model
-    options : what is asked for
-    folder : for graphs that others are made from
-    children : run the steps
+    conversion : of the model
     pool : runs the export to ONNX, which several formats may wait for
     """
 
-    def __init__(
-        self,
-        original: Original,
-        options: ConversionOptions,
-        folder: Path,
-        children: Children,
-        pool: Executor,
-    ) -> None:
-        self._original, self._options = original, options
-        self._folder, self._children = folder, children
+    def __init__(self, conversion: Conversion, pool: Executor) -> None:
+        self._original, self._options = conversion.original, conversion.options
+        self._folder, self._children = conversion.folder, conversion.children
         # TFLite files are made of PyTorch's models by way of ONNX: exported once for all formats.
-        self._by_onnx = original.facts.kind == "pytorch"
-        self._exact = folder / "exact.onnx"
-        wanted = self._by_onnx or "onnx" in options.to
+        self._by_onnx = self._original.facts.kind == "pytorch"
+        self._exact = self._folder / "exact.onnx"
+        wanted = self._by_onnx or "onnx" in self._options.to
         self._exported = pool.submit(self._export) if wanted else None
 
     def make(self, suffix: str, quantization: str, graph: Path) -> Outcome[Made]:

@@ -54,11 +54,6 @@ class Original:
         """How many windows have a known genre."""
         return int((self.labels != UNKNOWN).sum())
 
-    def output_of(self, suffix: str) -> str:
-        """What a format gives: TFLite made here probabilities, of which 8 bits keep most."""
-        made_here = suffix == "tflite" and not self.facts.quantization
-        return "probabilities" if made_here else self.output
-
 
 def run_original(
     source: Path,

@@ -12,14 +12,15 @@ from typing import Concatenate, ParamSpec
 
 import numpy as np
 
-from edge_genre.convert.description import Description, described
+from edge_genre.convert.conversion import Conversion
+from edge_genre.convert.description import described
 from edge_genre.convert.isolation import Children
 from edge_genre.convert.joining import Joiner
 from edge_genre.convert.keeping import keep
 from edge_genre.convert.making import Maker
 from edge_genre.convert.notes import noted
 from edge_genre.convert.options import DEFAULT, ConversionOptions
-from edge_genre.convert.original import Original, run_original
+from edge_genre.convert.original import run_original
 from edge_genre.convert.report import (
     FORCED,
     KEPT,
@@ -112,20 +113,16 @@ def _converted(
     if options.waveform:
         require_graph(description.info.front_end)
     original = run_original(source, options, description, folder, children)
-    joiner = None
-    if options.waveform:
-        joiner = Joiner(original, options, description, folder, children)
+    conversion = Conversion(options, description, original, folder, children)
+    joiner = Joiner(conversion) if options.waveform else None
     pairs = [
         (suffix, quantization)
         for suffix in dict.fromkeys(options.to)
-        for quantization in dict.fromkeys(
-            options.quantize or _natural(suffix, original, description)
-        )
+        for quantization in dict.fromkeys(options.quantize or _natural(suffix, conversion))
     ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
-            maker = Maker(original, options, folder, children, pool)
-            formats = _Formats(original, options, description, folder, children, maker, joiner)
+            formats = _Formats(conversion, Maker(conversion, pool), joiner)
             futures = [pool.submit(formats.result, *pair) for pair in pairs]
             results = [future.result() for future in futures]
         except BaseException:
@@ -145,10 +142,10 @@ def _converted(
     )
 
 
-def _natural(suffix: str, original: Original, description: Description) -> tuple[str, ...]:
+def _natural(suffix: str, conversion: Conversion) -> tuple[str, ...]:
     """The quantizations of a format where none is asked for."""
-    own = original.facts.quantization if suffix == "tflite" else None
-    if description.inside:  # the front end in the graph stays in float
+    own = conversion.original.facts.quantization if suffix == "tflite" else None
+    if conversion.description.inside:  # the front end in the graph stays in float
         own = own or "fp32"
     return (own,) if own else DEFAULT
 
@@ -157,34 +154,30 @@ def _natural(suffix: str, original: Original, description: Description) -> tuple
 class _Formats:
     """The formats of one model: each is made, compared with it, and kept if it agrees."""
 
-    original: Original
-    options: ConversionOptions
-    description: Description
-    folder: Path
-    children: Children
+    conversion: Conversion
     maker: Maker
     joiner: Joiner | None
 
     def result(self, suffix: str, quantization: str) -> FormatResult:
         """Make one format, and say what came of it."""
         result = self._through_all(suffix, quantization)
-        self.options.tell(result.name, result.status)
+        self.conversion.options.tell(result.name, result.status)
         return result
 
     def _through_all(self, suffix: str, quantization: str) -> FormatResult:
-        graph = self.folder / f"{quantization}.{suffix}"
+        graph = self.conversion.folder / f"{quantization}.{suffix}"
         result = self._made(FormatResult(suffix, quantization, "done"), graph)
         if result.status == "done":
             result = self._compared(result, graph)
         if result.status in (KEPT, FORCED) and self.joiner is not None:
-            self.options.tell(result.name, "front end")
+            self.conversion.options.tell(result.name, "front end")
             result, graph = self.joiner.join(result, graph)
         if result.status in (KEPT, FORCED):
             result = self._kept(result, graph)
         return result
 
     def _made(self, result: FormatResult, graph: Path) -> FormatResult:
-        self.options.tell(result.name, "converting")
+        self.conversion.options.tell(result.name, "converting")
         made = self.maker.make(result.suffix, result.quantization, graph)
         if made.status == "done":
             return replace(result, seconds=made.seconds, size=graph.stat().st_size)
@@ -193,15 +186,16 @@ class _Formats:
         )
 
     def _compared(self, result: FormatResult, graph: Path) -> FormatResult:
-        self.options.tell(result.name, "comparing")
-        outputs = self.folder / f"{graph.name}.npy"
-        checked = self.children.run(
+        options, original = self.conversion.options, self.conversion.original
+        options.tell(result.name, "comparing")
+        outputs = self.conversion.folder / f"{graph.name}.npy"
+        checked = self.conversion.children.run(
             RunGraph(
                 graph=str(graph),
                 suffix=result.suffix,
-                target=self.options.target,
-                output=self.original.output_of(result.suffix),
-                windows=self.original.features,
+                target=options.target,
+                output=self.conversion.output_of(result.suffix),
+                windows=original.features,
                 outputs=str(outputs),
             )
         )
@@ -210,18 +204,21 @@ class _Formats:
             message = f"converted, but does not run: {checked.message}"
             return replace(result, status=checked.status, message=message, log=checked.log)
         verdict = judge(
-            result.quantization, self.original.probabilities, np.load(outputs), self.original.labels
+            result.quantization,
+            original.probabilities,
+            np.load(outputs),
+            original.labels,
         )
         result = replace(result, verdict=verdict, message="; ".join(verdict.reasons))
         if not verdict.reasons:
             return replace(result, status=KEPT)
         exact = result.quantization == "fp32"
         drift = () if exact else self.maker.drift(result.suffix, graph)
-        return replace(result, status=FORCED if self.options.force else REFUSED, drift=drift)
+        return replace(result, status=FORCED if options.force else REFUSED, drift=drift)
 
     def _kept(self, result: FormatResult, graph: Path) -> FormatResult:
         try:
-            path = keep(result, graph.read_bytes(), self.original, self.description, self.options)
+            path = keep(result, graph.read_bytes(), self.conversion)
         except EdgeGenreError as error:  # such as a full disk
             return replace(result, status="failed", message=str(error))
         return replace(result, path=path)

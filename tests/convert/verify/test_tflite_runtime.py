@@ -3,18 +3,20 @@
 `tests/convert/test_targets.py` asks the runtime itself.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_genre.convert import convert
+from edge_genre.convert.tasks import RunGraph
 from edge_genre.convert.tflite.flatbuffer import pack, parse
 from edge_genre.convert.tflite.writer import keras_to_tflite
 from edge_genre.convert.verify.tflite_runtime import (
     require_tflite_runtime,
     unknown_to_tflite_runtime,
 )
+from edge_genre.convert.worker import run_graph
 from edge_genre.errors import ConversionError
 
 CONV_2D = 3
@@ -32,17 +34,32 @@ def test_what_the_old_runtime_does_not_know(cnn) -> None:
         require_tflite_runtime(pack(model))
 
 
-def test_a_file_with_a_newer_operator_is_not_kept_for_it(cnn, windows, tmp_path: Path) -> None:
-    """LiteRT runs it all the same, so that only the target can refuse it."""
+@pytest.mark.parametrize("version", [7, 8])
+def test_a_conversion_for_it_refuses_what_it_does_not_have(
+    version: int, cnn, windows, run_tflite, tmp_path: Path
+) -> None:
+    """LiteRT runs version 8 all the same, so that only the target can refuse it."""
     model = parse(keras_to_tflite(cnn))
     (code,) = (each for each in model.operatorCodes if each.builtinCode == CONV_2D)
-    code.version = 8  # LiteRT has it, and tflite-runtime ends at 7
-    source, features = tmp_path / "newer.tflite", tmp_path / "windows.npy"
-    source.write_bytes(pack(model))
+    code.version = version  # tflite-runtime ends at 7
+    graph, features = tmp_path / "graph.tflite", tmp_path / "windows.npy"
+    graph.write_bytes(pack(model))
     np.save(features, windows)
-    options = {"labels": [str(n) for n in range(8)], "calibrate": features, "output": tmp_path}
-    assert convert(source, **options).exit_code == 0
-    report = convert(source, target="tflite-runtime", **options)
-    (result,) = report.results
-    assert (report.exit_code, result.status) == (1, "failed")
-    assert "tflite-runtime 2.14 does not have CONV_2D version 8: " in result.message
+    outputs = tmp_path / "outputs.npy"
+    task = RunGraph(
+        graph=str(graph),
+        suffix="tflite",
+        target="litert",
+        output="probabilities",
+        windows=str(features),
+        outputs=str(outputs),
+    )
+    assert run_graph(task).graph.versions["CONV_2D"] == version
+    expected = run_tflite(graph.read_bytes(), windows)
+    np.testing.assert_allclose(np.load(outputs), expected, atol=1e-6)
+    old = replace(task, target="tflite-runtime")
+    if version <= 7:
+        run_graph(old)
+    else:
+        with pytest.raises(ConversionError, match="does not have CONV_2D version 8: "):
+            run_graph(old)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edge_genre import __version__
 from edge_genre.errors import EdgeGenreError
 from edge_genre.host.files import reason
 
@@ -22,6 +23,7 @@ _COMMANDS = (
     "doctor",
     "evaluate",
     "export",
+    "frontend",
     "history",
     "inspect",
     "listen",
@@ -108,7 +110,7 @@ def _discard_output() -> None:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="edge-genre", prog_name="edge-genre")
+@click.version_option(__version__, prog_name="edge-genre")
 def main() -> None:
     """Music-genre models on small devices.
 

@@ -228,7 +228,7 @@ def read_spec(text: str) -> FrontEndSpec:
         return FrontEndSpec.from_dict(json.loads(content))
     except SpecError as error:
         raise SpecError(f"{text}: {error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"{text}: is not JSON ({error})") from None
 
 

@@ -104,7 +104,7 @@ class History:
             ended = self._maker.take(event)
             if ended is not None:
                 self._wait_for_disk([self._row(ended)])
-                if len(self._waiting) == MAX_WAITING // 2:  # audio comes much faster than life
+                if len(self._waiting) == MAX_WAITING // 2:  # audio comes much faster than real time
                     self._wake.set()
         if self._worker is None:
             # A daemon: a card that hangs must not keep the process from ending.

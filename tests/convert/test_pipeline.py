@@ -17,7 +17,7 @@ import pytest
 from keras import layers
 from onnx import helper, numpy_helper
 
-from edge_genre import Classifier, FrontEnd
+from edge_genre import Classifier, FrontEnd, FrontEndSpec
 from edge_genre.convert.original import meaning, probabilities
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import ConversionReport, WindowsReport
@@ -56,6 +56,17 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keras") / "crnn.keras"
     keras.Model(inputs, outputs, name="crnn").save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def a_few_windows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Features of two front ends; without a file of them, music would be composed at length."""
+    folder, rng = tmp_path_factory.mktemp("few"), np.random.default_rng(0)
+    files = {}
+    for name, spec in {"small": SPEC, "log-mel": FrontEndSpec.preset("log-mel")}.items():
+        files[name] = folder / f"{name}.npy"
+        np.save(files[name], rng.standard_normal((8, *spec.shape)).astype(np.float32))
+    return files
 
 
 def options(**changes):
@@ -199,8 +210,8 @@ def _fragile(path: Path) -> Path:
 def test_what_drifts_is_not_kept(music_windows, tmp_path) -> None:
     source = _fragile(tmp_path / "fragile.onnx")
     folder = tmp_path / "out"
-    arguments = {"to": ["tflite"], "quantize": ["fp32", "int8"], "calibrate": music_windows}
-    report = convert(source, output=folder, **arguments, **options())
+    arguments = options(to=["tflite"], calibrate=music_windows)
+    report = convert(source, output=folder, quantize=["fp32", "int8"], **arguments)
     kept, refused = report.results
     assert (kept.status, refused.status) == ("kept", "refused")
     assert "get the same genre, 98.50% expected" in refused.message
@@ -208,8 +219,7 @@ def test_what_drifts_is_not_kept(music_windows, tmp_path) -> None:
     assert report.exit_code == 3
     assert [path.name for path in folder.iterdir()] == ["fragile-fp32.tflite"]
 
-    arguments["quantize"] = ["int8"]
-    forced = convert(source, output=folder, force=True, **arguments, **options())
+    forced = convert(source, output=folder, quantize=["int8"], force=True, **arguments)
     assert [result.status for result in forced.results] == ["kept by force"]
     assert forced.exit_code == 0
     gate = read(folder / "fragile-int8.tflite").info.parity["gate"]
@@ -243,6 +253,7 @@ def test_a_time_limit(keras_file, tmp_path) -> None:
     [
         ({"labels": None}, "--labels"),
         ({"labels": ("a", "b")}, r"outputs of shape \(3,\), but there are 2 labels"),
+        ({"front_end": "log-mel"}, "takes .*, but the windows are 128 x 130"),
         ({"quantize": ["int8"]}, "--calibrate"),
         ({"quantize": ["int4"]}, "'int4' is unknown, expected fp32, fp16, dynamic, int8"),
         ({"to": ["coreml"]}, "'coreml' is unknown"),
@@ -250,27 +261,15 @@ def test_a_time_limit(keras_file, tmp_path) -> None:
         ({"calibrate": "missing"}, "missing: no such file or folder"),
     ],
 )
-def test_what_does_not_fit_is_said(changes, message: str, keras_file, tmp_path) -> None:
-    windows = tmp_path / "windows.npy"
-    np.save(windows, np.zeros((50, *SPEC.shape), np.float32))
-    if "quantize" not in changes:  # int8 asks for them
+def test_what_does_not_fit_is_said(
+    changes, message: str, keras_file, a_few_windows, tmp_path
+) -> None:
+    if "quantize" not in changes:  # which can need windows of one's own
+        windows = a_few_windows[changes.get("front_end", "small")]
         changes = {"calibrate": windows} | changes
     with pytest.raises(ConversionError, match=message):
-        convert(keras_file, output=tmp_path / "out", **options(**changes))
-    assert not list((tmp_path / "out").glob("*"))
-
-
-def test_another_front_end_is_said(keras_file, tmp_path) -> None:
-    windows = tmp_path / "windows.npy"
-    np.save(windows, np.zeros((50, 128, 130), np.float32))
-    with pytest.raises(ConversionError, match=r"takes .*, but the windows are 128 x 130"):
-        convert(
-            keras_file,
-            output=tmp_path / "out",
-            calibrate=windows,
-            **options(front_end="log-mel"),
-        )
-    assert not list((tmp_path / "out").iterdir())
+        convert(keras_file, output=tmp_path, **options(**changes))
+    assert not list(tmp_path.iterdir())
 
 
 def _truncated(keras_file: Path, path: Path) -> Path:
@@ -294,13 +293,13 @@ def _pickle(keras_file: Path, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [_truncated, _text, _pickle])
-def test_what_is_no_model(make, keras_file, music_windows, tmp_path, monkeypatch) -> None:
+def test_what_is_no_model(make, keras_file, a_few_windows, tmp_path, monkeypatch) -> None:
     payload = tmp_path / "payload"
     monkeypatch.setenv("PAYLOAD", str(payload))
     source = make(keras_file, tmp_path / "model.bin")
-    arguments = options(output=tmp_path / "out", calibrate=music_windows)
+    arguments = options(architecture="five-channel-cnn", calibrate=a_few_windows["small"])
     with pytest.raises(ConversionError) as caught:
-        convert(source, architecture="five-channel-cnn", **arguments)
+        convert(source, output=tmp_path / "out", **arguments)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").iterdir())
     assert not payload.exists(), "code in the file was run"
@@ -325,12 +324,12 @@ def spec_file(tmp_path) -> Path:
     return path
 
 
-def test_ctrl_c(keras_file, spec_file, music_windows, tmp_path) -> None:
+def test_ctrl_c(keras_file, spec_file, a_few_windows, tmp_path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = _start(
         keras_file,
-        *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", music_windows),
+        *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", a_few_windows["small"]),
         env={**os.environ, "TMPDIR": str(temporary)},
     )
     wait_for(lambda: list(temporary.glob("*/job1.log")))
@@ -342,18 +341,14 @@ def test_ctrl_c(keras_file, spec_file, music_windows, tmp_path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_full_disk(keras_file, spec_file, music_windows, tmp_path) -> None:
+def test_a_full_disk(keras_file, spec_file, tmp_path) -> None:
     """A limit on the size of files stands for it: nothing half-written, one line, exit code 1."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    process = _start(
-        keras_file,
-        *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", music_windows),
-        preexec_fn=limit,
-    )
+    process = _start(keras_file, "-o", tmp_path / "out", "--frontend", spec_file, preexec_fn=limit)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors

@@ -1,4 +1,4 @@
-"""What Home Assistant is told, so that it finds the sensors by itself."""
+"""The configurations by which Home Assistant discovers the sensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PREFIX = "homeassistant"  # of the topics where it looks for things to discover
 def discovery(
     broker: Broker, *, labels: Sequence[str], model: str, every: float
 ) -> dict[str, dict[str, Any]]:
-    """Make what Home Assistant has to be told: one device with three sensors.
+    """Make the configurations that Home Assistant discovers: one device with three sensors.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class Mqtt:
         self._time = -math.inf  # and when it was
         self._dropped = 0
 
-        self._told = 0  # of the dropped
+        self._reported = 0  # of the dropped
         self._away_since = time.monotonic()
         self._reasons: set[str] = set()  # said since then
         self._closing = threading.Event()
@@ -109,7 +109,7 @@ class Mqtt:
         self._wake_thread()
         self._thread.join(_CLOSE_SECONDS)
         with self._lock:
-            missing = self._dropped + self._due - self._told
+            missing = self._dropped + self._due - self._reported
         if missing:
             self._say(f"closed; {_states(missing)} not published on {self._broker.address}")
 
@@ -133,7 +133,7 @@ class Mqtt:
                     connection.open()
                     accepted = time.monotonic()
                     self._serve(connection)
-            except Exception as error:  # what is no broker makes paho raise anything
+            except Exception as error:  # paho raises all kinds where the peer is no broker
                 self._say_not_connected(error)
             now = time.monotonic()
             if accepted < now:
@@ -184,7 +184,7 @@ class Mqtt:
         if self._reasons:
             line += f" after {time.monotonic() - self._away_since:.0f} s"
         with self._lock:
-            missed, self._told = self._dropped - self._told, self._dropped
+            missed, self._reported = self._dropped - self._reported, self._dropped
         if missed:
             line += f"; {_states(missed)} dropped for newer ones meanwhile"
         self._reasons.clear()

@@ -18,13 +18,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_genre.convert.options import ConversionOptions
     from edge_genre.convert.pipeline import convert
     from edge_genre.convert.report import ConversionReport, FormatResult
 
-__all__ = ["ConversionReport", "FormatResult", "convert"]
+__all__ = ["ConversionOptions", "ConversionReport", "FormatResult", "convert"]
 
 # Each is loaded when it is first used (PEP 562): the pipeline needs packages that a device lacks.
-_MODULES = {"ConversionReport": "report", "FormatResult": "report", "convert": "pipeline"}
+_MODULES = {
+    "ConversionOptions": "options",
+    "ConversionReport": "report",
+    "FormatResult": "report",
+    "convert": "pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:

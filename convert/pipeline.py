@@ -37,22 +37,22 @@ from edge_genre.errors import ConversionError, EdgeGenreError
 
 _AT_ONCE = 2  # converters; each takes a core and a gigabyte
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 
 def _taking(
-    options: Callable[P, ConversionOptions],
+    options: Callable[_P, ConversionOptions],
 ) -> Callable[
     [Callable[[str | Path, ConversionOptions], ConversionReport]],
-    Callable[Concatenate[str | Path, P], ConversionReport],
+    Callable[Concatenate[str | Path, _P], ConversionReport],
 ]:
     """Let a function take the fields of `ConversionOptions` as keywords of its own."""
 
     def decorated(
         function: Callable[[str | Path, ConversionOptions], ConversionReport],
-    ) -> Callable[Concatenate[str | Path, P], ConversionReport]:
+    ) -> Callable[Concatenate[str | Path, _P], ConversionReport]:
         def called(
-            source: str | Path, /, *arguments: P.args, **keywords: P.kwargs
+            source: str | Path, *arguments: _P.args, **keywords: _P.kwargs
         ) -> ConversionReport:
             return function(source, options(*arguments, **keywords))
 
@@ -63,7 +63,7 @@ def _taking(
         called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             parameters, return_annotation=ConversionReport
         )
-        return called
+        return called  # type: ignore[return-value] # whose first argument may be named
 
     return decorated
 
@@ -80,7 +80,7 @@ def convert(source: str | Path, options: ConversionOptions) -> ConversionReport:
     ----------
     source : a Keras file (``.keras``, ``.h5``), a SavedModel folder, a PyTorch checkpoint, ONNX or
         TFLite
-    options : by keyword, the fields of `edge_genre.convert.options.ConversionOptions`
+    options : by keyword, the fields of `ConversionOptions`
 
     Raises
     ------

@@ -41,7 +41,7 @@ def bars(probabilities: dict[str, float] | None, top: int) -> Table:
     encoding = getattr(sys.__stdout__, "encoding", None) or ""
     stroke = "━" if encoding.lower().startswith("utf") else "="
     table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right")
+    table.add_column(justify="right", overflow="fold")
     table.add_column(min_width=_BAR)
     table.add_column(justify="right", min_width=4)
     for index, (label, value) in enumerate(ranking(probabilities, top)):

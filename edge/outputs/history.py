@@ -26,18 +26,14 @@ import click
 
 from edge_genre.outputs import Event
 from edge_genre.outputs.history_file import (
-    SCHEMA,
     HistoryError,
     is_history,
     make_table,
-    reading,
-    reason,
     stamp,
     valid_text,
+    why_unusable,
 )
 from edge_genre.outputs.plays import Play, PlayMaker
-
-__all__ = ["MAX_WAITING", "SCHEMA", "History", "HistoryError", "reading"]
 
 PACE_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
@@ -104,7 +100,7 @@ class History:
             ended = self._maker.take(event)
             if ended is not None:
                 self._wait_for_disk([self._row(ended)])
-                if len(self._waiting) == MAX_WAITING // 2:  # audio comes much faster than life
+                if len(self._waiting) == MAX_WAITING // 2:  # audio comes much faster than real time
                     self._wake.set()
         if self._worker is None:
             # A daemon: a card that hangs must not keep the process from ending.
@@ -157,7 +153,7 @@ class History:
                 if last:
                     self._disconnect()
             except (sqlite3.Error, OSError, MemoryError, HistoryError) as error:
-                problem = reason(error)
+                problem = why_unusable(error)
                 self._disconnect()
                 self._put_back(rows[:-1])
             self._report(problem, unwritten=len(rows) if last else 0)

@@ -82,10 +82,10 @@ def _naming(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise HistoryError(f"{path}: {reason(error)}") from None
+        raise HistoryError(f"{path}: {why_unusable(error)}") from None
 
 
-def reason(error: Exception) -> str:
+def why_unusable(error: Exception) -> str:
     """Why a history cannot be used, and what to do, as the end of a sentence about the file."""
     if isinstance(error, HistoryError):
         return str(error)
@@ -135,10 +135,10 @@ def make_table(connection: sqlite3.Connection) -> None:
 
 
 def stamp(time: datetime) -> str:
-    """UTC as the history has it: ISO 8601 to the millisecond, in the order of time as text."""
+    """A time as the history stores it: UTC in ISO 8601 to the millisecond, which sorts as text."""
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def valid_text(name: str) -> str:
-    """A name that SQLite takes; one that comes from a file name may hold bytes that are no text."""
+    """A name that SQLite takes: one from a file name may hold bytes that are no text."""
     return name.encode(errors="backslashreplace").decode()

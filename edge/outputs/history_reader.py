@@ -42,7 +42,7 @@ class StoredPlay:
     ) -> Iterator[tuple[date, float]]:
         """Local days that it lies on, and its seconds there, within bounds."""
         span = (self.ended - self.started).total_seconds()
-        if span <= 0:  # faster than life, or the clock was set back
+        if span <= 0:  # faster than real time, or the clock was set back
             yield self.started.date(), self.seconds
             return
         at = max(self.started, since or self.started)

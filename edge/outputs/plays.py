@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from edge_genre.outputs import Event
 
-# Two clocks that are further apart have not ticked alike, and a longer hole in the audio ends a
-# play; as much as a song's label is smoothed over.
+# How far two clocks may differ before one of them counts as set or stopped, and how long a hole in
+# the audio may be before it ends a play: about as much as a song's label is smoothed over.
 _APART_SECONDS = 30.0
 
 
@@ -94,7 +94,7 @@ class PlayMaker:
         heard = event.result.end - play.end
         passed = (event.time - play.ended).total_seconds()
         # Audio alone would not do: it stops while the machine sleeps. Uptime alone would not do
-        # either: audio from a pipe may come faster than life.
+        # either: audio from a pipe may come faster than real time.
         if min(abs(passed - heard), abs(passed - up)) > _APART_SECONDS:
             play.move(timedelta(seconds=passed - heard))
             passed = heard

@@ -1,4 +1,4 @@
-"""The checks of the doctor: what each looks at, and what it finds."""
+"""The checks of `edge-genre doctor`: what each looks at, and what it finds."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 OK, WARNING, BROKEN = "ok", "warning", "broken"
 
-_SETTLE, _RECORD = 0.3, 1.0  # seconds; a microphone begins with a click
+_SETTLE, _RECORD = 0.3, 1.0  # seconds; the first are left out: a microphone begins with a click
 _FULL_SCALE = 0.999
-_CLIPPED = 1e-3  # share of samples at full scale that is no accident
+_CLIPPED = 1e-3  # share of samples at full scale from which a recording counts as clipped
 _HOT = 80.0  # degrees Celsius at which a Raspberry Pi begins to slow down
 _LITTLE_SPACE, _NO_SPACE = 200, 10  # MB
 

@@ -17,8 +17,10 @@ import pytest
 from keras import layers
 from onnx import helper, numpy_helper
 
-from edge_genre import Classifier, FrontEnd
-from edge_genre.convert.pipeline import convert, meaning, probabilities
+from edge_genre import Classifier, FrontEnd, FrontEndSpec
+from edge_genre.convert.original import meaning, probabilities
+from edge_genre.convert.pipeline import convert
+from edge_genre.convert.report import ConversionReport, WindowsReport
 from edge_genre.errors import ConversionError
 from edge_genre.model.container import split
 from edge_genre.model.file import read
@@ -56,32 +58,48 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def a_few_windows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Features of two front ends; without a file of them, music would be composed at length."""
+    folder, rng = tmp_path_factory.mktemp("few"), np.random.default_rng(0)
+    files = {}
+    for name, spec in {"small": SPEC, "log-mel": FrontEndSpec.preset("log-mel")}.items():
+        files[name] = folder / f"{name}.npy"
+        np.save(files[name], rng.standard_normal((8, *spec.shape)).astype(np.float32))
+    return files
+
+
 def options(**changes):
     return {"labels": LABELS, "front_end": SPEC, "timeout": 600} | changes
 
 
-def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> None:
-    steps = []
+@pytest.fixture(scope="module")
+def every_format(
+    keras_file, music_windows, tmp_path_factory
+) -> tuple[ConversionReport, Path, list[tuple[str, str]]]:
+    """The CRNN in all eight formats: the report, the folder, and what was told meanwhile."""
+    steps: list[tuple[str, str]] = []
+    folder = tmp_path_factory.mktemp("formats")
     report = convert(
         keras_file,
-        output=tmp_path,
+        output=folder,
         to=("tflite", "onnx"),
         quantize=ALL,
         calibrate=music_windows,
         progress=lambda *step: steps.append(step),
         **options(),
     )
+    return report, folder, steps
+
+
+def test_every_format_of_a_keras_model(every_format) -> None:
+    report, folder, steps = every_format
     assert [result.status for result in report.results] == ["kept"] * 8, list(report.problems())
     assert report.exit_code == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
         f"crnn-{quantization}.{suffix}" for suffix in ("tflite", "onnx") for quantization in ALL
     )
-    assert report.windows == {
-        "compared": 90,
-        "labelled": 90,
-        "calibrated": 30,
-        "origin": "music.npz",
-    }
+    assert report.windows == WindowsReport(90, 90, 30, "music.npz")
     assert {(name, "converting") for name in ("tflite int8", "onnx fp32")} <= set(steps)
     for result in report.results:
         assert result.verdict is not None
@@ -96,7 +114,7 @@ def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> N
         )
         assert info.self_test is not None
         assert info.provenance["source"] == "crnn.keras"
-        assert info.provenance["source_sha256"] == report.source["sha256"]
+        assert info.provenance["source_sha256"] == report.source.sha256
         assert info.parity["gate"] == "passed"
     json.dumps(report.to_dict())
     sizes = {result.name: result.size for result in report.results}
@@ -104,12 +122,9 @@ def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> N
         assert sizes[f"{suffix} fp32"] > max(sizes[f"{suffix} fp16"], sizes[f"{suffix} dynamic"])
 
 
-def test_the_report_has_what_the_engine_gives(keras_file, music_windows, tmp_path) -> None:
+def test_the_report_has_what_the_engine_gives(every_format, keras_file, music_windows) -> None:
     """Figures against an independent run of source and file."""
-    report = convert(
-        keras_file, output=tmp_path, quantize=["dynamic"], calibrate=music_windows, **options()
-    )
-    (result,) = report.results
+    (result,) = (each for each in every_format[0].results if each.name == "tflite dynamic")
     with np.load(music_windows) as data:
         features, labels = data["X"], data["y"]
     compared = np.arange(120) % 4 != 0
@@ -195,8 +210,8 @@ def _fragile(path: Path) -> Path:
 def test_what_drifts_is_not_kept(music_windows, tmp_path) -> None:
     source = _fragile(tmp_path / "fragile.onnx")
     folder = tmp_path / "out"
-    arguments = {"to": ["tflite"], "quantize": ["fp32", "int8"], "calibrate": music_windows}
-    report = convert(source, output=folder, **arguments, **options())
+    arguments = options(to=["tflite"], calibrate=music_windows)
+    report = convert(source, output=folder, quantize=["fp32", "int8"], **arguments)
     kept, refused = report.results
     assert (kept.status, refused.status) == ("kept", "refused")
     assert "get the same genre, 98.50% expected" in refused.message
@@ -204,8 +219,8 @@ def test_what_drifts_is_not_kept(music_windows, tmp_path) -> None:
     assert report.exit_code == 3
     assert [path.name for path in folder.iterdir()] == ["fragile-fp32.tflite"]
 
-    forced = convert(source, output=folder, force=True, **arguments, **options())
-    assert [result.status for result in forced.results] == ["kept", "kept by force"]
+    forced = convert(source, output=folder, quantize=["int8"], force=True, **arguments)
+    assert [result.status for result in forced.results] == ["kept by force"]
     assert forced.exit_code == 0
     gate = read(folder / "fragile-int8.tflite").info.parity["gate"]
     assert gate.startswith("failed, kept by force: ")
@@ -246,7 +261,12 @@ def test_a_time_limit(keras_file, tmp_path) -> None:
         ({"calibrate": "missing"}, "missing: no such file or folder"),
     ],
 )
-def test_what_does_not_fit_is_said(changes, message: str, keras_file, tmp_path) -> None:
+def test_what_does_not_fit_is_said(
+    changes, message: str, keras_file, a_few_windows, tmp_path
+) -> None:
+    if "quantize" not in changes:  # which can need windows of one's own
+        windows = a_few_windows[changes.get("front_end", "small")]
+        changes = {"calibrate": windows} | changes
     with pytest.raises(ConversionError, match=message):
         convert(keras_file, output=tmp_path, **options(**changes))
     assert not list(tmp_path.iterdir())
@@ -273,12 +293,13 @@ def _pickle(keras_file: Path, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [_truncated, _text, _pickle])
-def test_what_is_no_model(make, keras_file, tmp_path, monkeypatch) -> None:
+def test_what_is_no_model(make, keras_file, a_few_windows, tmp_path, monkeypatch) -> None:
     payload = tmp_path / "payload"
     monkeypatch.setenv("PAYLOAD", str(payload))
     source = make(keras_file, tmp_path / "model.bin")
+    arguments = options(architecture="five-channel-cnn", calibrate=a_few_windows["small"])
     with pytest.raises(ConversionError) as caught:
-        convert(source, output=tmp_path / "out", architecture="five-channel-cnn", **options())
+        convert(source, output=tmp_path / "out", **arguments)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").iterdir())
     assert not payload.exists(), "code in the file was run"
@@ -303,12 +324,12 @@ def spec_file(tmp_path) -> Path:
     return path
 
 
-def test_ctrl_c(keras_file, spec_file, tmp_path) -> None:
+def test_ctrl_c(keras_file, spec_file, a_few_windows, tmp_path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     process = _start(
         keras_file,
-        *("-o", tmp_path / "out", "--frontend", spec_file),
+        *("-o", tmp_path / "out", "--frontend", spec_file, "--calibrate", a_few_windows["small"]),
         env={**os.environ, "TMPDIR": str(temporary)},
     )
     wait_for(lambda: list(temporary.glob("*/job1.log")))

@@ -1,4 +1,4 @@
-"""What Home Assistant is told, so that it finds the sensors by itself."""
+"""The configurations by which Home Assistant discovers the sensors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edge_genre.results import SILENCE
 _PREFIX = "homeassistant"  # of the topics where it looks for things to discover
 
 
-def discovery(
+def configurations(
     broker: Broker, *, labels: Sequence[str], model: str, every: float
 ) -> dict[str, dict[str, Any]]:
-    """Make what Home Assistant has to be told: one device with three sensors.
+    """Make the configurations that Home Assistant discovers: one device with three sensors.
 
     Parameters
     ----------
@@ -45,8 +45,20 @@ def discovery(
         },
         "origin": {"name": "edge-genre", "sw_version": __version__},
     }
+    return {
+        f"{_PREFIX}/sensor/{broker.identity}/{name}/config": {
+            **shared,
+            **sensor,
+            "unique_id": f"{broker.identity}-{name}",
+        }
+        for name, sensor in _sensors(broker, labels).items()
+    }
+
+
+def _sensors(broker: Broker, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the sensors do not share, by their names."""
     genres = list(dict.fromkeys((*labels, SILENCE, UNCERTAIN)))
-    sensors: dict[str, dict[str, Any]] = {
+    return {
         "genre": {
             "name": "Genre",
             "icon": "mdi:music",
@@ -74,12 +86,4 @@ def discovery(
             "suggested_display_precision": 0,
             "value_template": "{{ value_json.level_dbfs }}",
         },
-    }
-    return {
-        f"{_PREFIX}/sensor/{broker.identity}/{name}/config": {
-            **shared,
-            **sensor,
-            "unique_id": f"{broker.identity}-{name}",
-        }
-        for name, sensor in sensors.items()
     }

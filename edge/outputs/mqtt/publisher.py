@@ -14,8 +14,8 @@ from typing import Any
 from edge_genre.errors import EdgeGenreError
 from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt.address import Broker
-from edge_genre.outputs.mqtt.connection import Connection, reason, tls_context
-from edge_genre.outputs.mqtt.discovery import discovery
+from edge_genre.outputs.mqtt.connection import Connection, tls_context, why_not_connected
+from edge_genre.outputs.mqtt.discovery import configurations
 
 _TURN_SECONDS = 5.0  # after which the client looks at its keep-alive
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds until the next attempt: twice as long each time
@@ -63,7 +63,7 @@ class Mqtt:
         self._every = every
         self._tell = say or _to_standard_error
         self._tls = tls_context(broker) if broker.tls else None
-        self._devices = discovery(broker, labels=labels, model=model, every=every)
+        self._sensors = configurations(broker, labels=labels, model=model, every=every)
 
         self._lock = threading.Lock()  # of the next five
         self._newest: Event | None = None
@@ -72,7 +72,7 @@ class Mqtt:
         self._time = -math.inf  # and when it was
         self._dropped = 0
 
-        self._told = 0  # of the dropped
+        self._reported = 0  # of the dropped
         self._away_since = time.monotonic()
         self._reasons: set[str] = set()  # said since then
         self._closing = threading.Event()
@@ -109,7 +109,7 @@ class Mqtt:
         self._wake_thread()
         self._thread.join(_CLOSE_SECONDS)
         with self._lock:
-            missing = self._dropped + self._due - self._told
+            missing = self._dropped + self._due - self._reported
         if missing:
             self._say(f"closed; {_states(missing)} not published on {self._broker.address}")
 
@@ -133,7 +133,7 @@ class Mqtt:
                     connection.open()
                     accepted = time.monotonic()
                     self._serve(connection)
-            except Exception as error:  # what is no broker makes paho raise anything
+            except Exception as error:  # paho raises all kinds where the peer is no broker
                 self._say_not_connected(error)
             now = time.monotonic()
             if accepted < now:
@@ -148,7 +148,7 @@ class Mqtt:
     def _serve(self, connection: Connection) -> None:
         """Publish what is due until the program ends; raises when the connection is lost."""
         self._say_connected()
-        for topic, values in self._devices.items():
+        for topic, values in self._sensors.items():
             connection.publish(topic, _json(values))
         with self._lock:  # a broker that was started again may have forgotten everything
             self._due = self._newest is not None
@@ -184,14 +184,14 @@ class Mqtt:
         if self._reasons:
             line += f" after {time.monotonic() - self._away_since:.0f} s"
         with self._lock:
-            missed, self._told = self._dropped - self._told, self._dropped
+            missed, self._reported = self._dropped - self._reported, self._dropped
         if missed:
             line += f"; {_states(missed)} dropped for newer ones meanwhile"
         self._reasons.clear()
         self._say(f"{line}; topic {self._broker.topic}")
 
     def _say_not_connected(self, error: Exception) -> None:
-        why = reason(error)
+        why = why_not_connected(error)
         if why not in self._reasons and not self._closing.is_set():
             self._say(f"not connected to {self._broker.address} ({why}); trying again")
         self._reasons.add(why)

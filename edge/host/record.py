@@ -6,7 +6,7 @@ import functools
 import math
 import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Self
 
 Values = dict[str, Any]
@@ -28,12 +28,13 @@ class Record:
     def from_dict(cls, values: Any) -> Self:
         """Make a record of what `to_dict` gave, or what JSON made of that.
 
-        Keys that it does not know are left out: a later version may have written them.
+        Keys that it does not know are left out: a later version may have written them. A field that
+        is missing has its default.
 
         Raises
         ------
         ValueError
-            A value is missing, or is of another type than its field.
+            A value is missing that has no default, or is of another type than its field.
         """
         assert is_dataclass(cls)
         if not isinstance(values, dict):
@@ -41,9 +42,10 @@ class Record:
         found = {}
         for field, kind in zip(fields(cls), _kinds(cls), strict=True):
             key = _key(field)
-            if key not in values:
+            if key in values:
+                found[field.name] = _typed(kind, values[key], key)
+            elif field.default is MISSING:
                 raise ValueError(f"{key} is missing")
-            found[field.name] = _typed(kind, values[key], key)
         return typing.cast("Self", cls(**found))
 
 

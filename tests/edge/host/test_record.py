@@ -19,6 +19,7 @@ class Song(Record):
     seconds: float
     year: int | None
     right: bool
+    plays: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Album(Record):
     by: str = field(metadata={"key": "from"})
 
 
-SONG = {"title": "a", "seconds": 1.5, "year": None, "right": True}
+SONG = {"title": "a", "seconds": 1.5, "year": None, "right": True, "plays": 2}
 ALBUM = {"songs": [SONG, SONG], "best": None, "levels": {"x": 1.0}, "from": "somebody"}
 
 figures = st.floats(allow_nan=False, allow_infinity=False)
@@ -50,7 +51,7 @@ def test_a_record_survives_json(album: Album) -> None:
 
 def test_keys_are_the_fields_names_or_their_own() -> None:
     found = Album.from_dict(ALBUM)
-    assert found.songs[1] == Song("a", 1.5, None, True)
+    assert found.songs[1] == Song("a", 1.5, None, True, 2)
     assert found.by == "somebody"
     assert json.dumps(found.to_dict()) == json.dumps(ALBUM)
 
@@ -82,6 +83,10 @@ def test_an_integer_is_a_number_like_others() -> None:
 def test_a_value_of_another_type_is_named(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Album.from_dict(ALBUM | change)
+
+
+def test_a_field_that_is_missing_has_its_default() -> None:
+    assert Song.from_dict({key: SONG[key] for key in SONG if key != "plays"}).plays == 0
 
 
 def test_what_is_missing_is_named() -> None:

@@ -1,10 +1,10 @@
 """What each form of the bundled models costs: the table of ``firmware_notes/README.md``.
 
-    python -m edge_genre.benchmarks.studies.forms [--page FILE.md]
+    python -m edge_genre.benchmarks.studies.front_end_in_graph [--page FILE.md]
 
 The files as they are bundled, whose front end is a program, and the same with the front end in the
-graph (``edge-genre convert --waveform``, kept below ``build/forms``). Each is measured in a process
-of its own, one turn after the other, on the path that ``listen`` takes.
+graph (``edge-genre convert --waveform``, kept below ``build/front-end-in-graph``). Each is measured
+in a process of its own, one turn after the other, on the path that ``listen`` takes.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _rows(runs: Sequence[TimedRun], forms: Sequence[str]) -> Iterator[list[str]]
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/forms"),
+    default=Path("build/front-end-in-graph"),
     show_default=True,
     help="For the converted files.",
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_genre.benchmarks.markdown import part
-from edge_genre.benchmarks.studies import forms
+from edge_genre.benchmarks.studies import front_end_in_graph as forms
 from edge_genre.model.bundled import bundled_models, find_model
 from tests.support.benchmark_results import read, result, run
 

@@ -157,18 +157,12 @@ class Subject:
 
     def accuracy(self, data: str) -> dict[str, Any]:
         """Counts of right tracks and windows, and the class that each window was given."""
+        from edge_genre.benchmarks.accuracy.evaluation import count
         from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
 
         tracks = list(labelled_tracks(self.classifier, Path(data), left_out=self._left_out))
-        right = [each.probabilities.argmax(axis=1) == each.genre for each in tracks]
-        tracks_right = [each.probabilities.mean(axis=0).argmax() == each.genre for each in tracks]
-        return {
-            "tracks": len(tracks),
-            "tracks_correct": int(sum(tracks_right)),
-            "windows": sum(map(len, right)),
-            "windows_correct": int(sum(each.sum() for each in right)),
-            "answers": [int(n) for each in tracks for n in each.probabilities.argmax(axis=1)],
-        }
+        answers = [int(n) for each in tracks for n in each.probabilities.argmax(axis=1)]
+        return asdict(count(tracks)) | {"answers": answers}
 
     def profile(self) -> list[dict[str, Any]] | None:
         """Time of each kind of operator in one run, dearest first; None if the engine says none."""

@@ -1,0 +1,176 @@
+"""What was measured of a model beyond training; the contents of ``measured.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from edge_genre.errors import DataError, one_line
+from edge_genre.host.files import reading
+from edge_genre.models.train.baselines import ArtistEffect
+from edge_genre.models.train.metrics import (
+    Score,
+    Step,
+    scores_from_dict,
+    scores_to_dict,
+    write_json,
+)
+
+MEASURED_FILE = "measured.json"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Median milliseconds of one window on one thread."""
+
+    front_end_ms: float
+    inference_ms: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a window costs.
+
+    Parameters
+    ----------
+    machine : name of the processor
+    times : by the kind of file, ``"tflite"`` or ``"onnx"``
+    multiply_accumulates : of the TFLite file's graph; None if there is none
+    """
+
+    machine: str
+    times: dict[str, Times]
+    multiply_accumulates: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values, ready for JSON."""
+        values: dict[str, Any] = {"machine": self.machine}
+        for kind, times in self.times.items():
+            values[kind] = asdict(times)
+            if kind == "tflite":
+                values["multiply_accumulates"] = self.multiply_accumulates
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        times = {kind: Times(**row) for kind, row in values.items() if isinstance(row, dict)}
+        return cls(values["machine"], times, values.get("multiply_accumulates"))
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """How many tracks are right under which condition.
+
+    Parameters
+    ----------
+    data : what was measured on
+    tracks, tracks_correct : how many there are, and how many are right as they are
+    conditions : how many are right under each
+    """
+
+    data: str
+    tracks: int
+    tracks_correct: int
+    conditions: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A recipe without one of its parts at a time.
+
+    Parameters
+    ----------
+    text : how it was measured
+    variants : the last steps of the runs of each variant, one a seed
+    """
+
+    text: str
+    variants: dict[str, tuple[Step, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values, ready for JSON."""
+        variants = {name: [run.to_dict() for run in runs] for name, runs in self.variants.items()}
+        return {"text": self.text, "variants": variants}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        variants = values["variants"].items()
+        return cls(
+            values["text"], {name: tuple(map(Step.from_dict, runs)) for name, runs in variants}
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All of it; None where nothing was measured."""
+
+    cost: Cost | None = None
+    baselines: dict[str, Score] | None = None
+    artists: ArtistEffect | None = None
+    robustness: Robustness | None = None
+    ablation: Ablation | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was measured, ready for JSON."""
+        values: dict[str, Any] = {}
+        if self.cost:
+            values["cost"] = self.cost.to_dict()
+        if self.baselines:
+            values["baselines"] = scores_to_dict(self.baselines)
+        if self.artists:
+            values["artists"] = asdict(self.artists)
+        if self.robustness:
+            values["robustness"] = asdict(self.robustness)
+        if self.ablation:
+            values["ablation"] = self.ablation.to_dict()
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave; what else is there is left out of account."""
+        readers: dict[str, Callable[[Any], Any]] = {
+            "cost": Cost.from_dict,
+            "baselines": scores_from_dict,
+            "artists": ArtistEffect.from_dict,
+            "robustness": lambda row: Robustness(**row),
+            "ablation": Ablation.from_dict,
+        }
+        return cls(**{name: read(values[name]) for name, read in readers.items() if name in values})
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what was measured of the model of a folder: nothing, if there is no such file.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, or is damaged.
+        """
+        path = folder / MEASURED_FILE
+        try:
+            return cls.from_dict(_values(path))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: is damaged ({one_line(error)})") from None
+
+    def write(self, folder: Path) -> Path:
+        """Write what was measured into a model's folder; all else that stands there stays.
+
+        Returns
+        -------
+        The file's path
+        """
+        path = folder / MEASURED_FILE
+        write_json(path, _values(path) | self.to_dict())
+        return path
+
+
+def _values(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    with reading(path):
+        return dict(json.loads(path.read_text()))

@@ -146,7 +146,8 @@ class FeaturesFile:
 
 def decibels(levels: NDArray[np.uint8], full_scale: int = 255) -> NDArray[np.float32]:
     """Bytes of a features file to dB, float32 in -80..0."""
-    return levels.astype(np.float32) * np.float32(TOP_DB / full_scale) - np.float32(TOP_DB)
+    table = np.arange(256) * (TOP_DB / full_scale) - TOP_DB
+    return table.astype(np.float32)[levels]
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

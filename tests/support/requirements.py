@@ -26,4 +26,4 @@ def require_package(name: str) -> ModuleType:
 def _skip(reason: str) -> NoReturn:
     if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)

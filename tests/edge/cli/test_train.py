@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 
-pytest.importorskip("tensorflow", reason="training needs the train extra")
-
 from edge_genre import Classifier
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.train.baselines import score_baselines, statistics

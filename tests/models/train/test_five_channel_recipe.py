@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-torch = pytest.importorskip("torch", reason="the five-channel recipe needs the pytorch extra")
-pytest.importorskip("tensorflow", reason="its TFLite files need the train extra")
+from tests.support.requirements import require_package
+
+torch = require_package("torch")
 
 from edge_genre import Classifier  # noqa: E402
 from edge_genre.errors import DataError  # noqa: E402

@@ -9,22 +9,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
-keras = pytest.importorskip("keras", reason="training needs the train extra")
-pytest.importorskip("tensorflow", reason="training needs the train extra")
-pytest.importorskip("matplotlib", reason="the history plot needs the dev extra")
-
-from click.testing import CliRunner, Result  # noqa: E402
-
-from edge_genre.benchmarks.accuracy.features_file import TRAIN  # noqa: E402
-from edge_genre.cli import main  # noqa: E402
-from edge_genre.models import fma  # noqa: E402
-from edge_genre.models.publish import model_files  # noqa: E402
-from edge_genre.models.train import training  # noqa: E402
-from edge_genre.models.train.keras_trainer import KerasTrainer  # noqa: E402
-from edge_genre.models.train.recipes import RECIPES, Recipe  # noqa: E402
+from edge_genre.benchmarks.accuracy.features_file import TRAIN
+from edge_genre.cli import main
+from edge_genre.models import fma
+from edge_genre.models.publish import model_files
+from edge_genre.models.train import training
+from edge_genre.models.train.keras_trainer import KerasTrainer
+from edge_genre.models.train.recipes import RECIPES, Recipe
 
 N_FRAMES, N_MELS = 39, 128
 SMALL = {"filters": (4, 4, 4, 4), "width": 8, "gru_units": 8}
@@ -40,7 +36,7 @@ def run() -> Iterator[Callable[..., Result]]:
         return CliRunner().invoke(main, [*arguments, *steps, *options])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(RECIPES, "songnet", replace(RECIPES["songnet"], options=SMALL))
+        patch.setitem(RECIPES, "songnet", replace(RECIPES["songnet"], options=SMALL, batch=8))
         # What becomes of a trained network is another test's.
         patch.setattr(model_files, "write_model_files", lambda *_, **__: [])
         yield command

@@ -4,15 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
-DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
 # CI adds pytorch, whose tests skip without it.
 EXTRAS ?= dev
 BOARDS ?= arm64 armhf
+comma := ,
 space := $(subst ,, )
+# With other extras, it is another installation.
+DEV := $(VENV)/.$(subst $(comma),-,$(EXTRAS))
 # The sources that an installation copies or links; a change there installs again.
 SOURCES := setup.cfg pyproject.toml $(shell find edge convert benchmarks models -type f -not -name '*.pyc')
 
-.PHONY: demo test test-all test-pi soak instructions lint types readme clean
+.PHONY: demo test test-all test-pi soak instructions lint types generated docs release clean
 
 demo: $(RUNTIME)  ## install the runtime alone and classify the demo clip
 	$(BIN)/edge-genre classify edge/demo/demo.ogg --windows
@@ -41,12 +44,19 @@ instructions: $(DEV)  ## count the instructions of a window; fail where they hav
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 types: $(DEV)
 	$(BIN)/mypy
 
-readme: $(DEV)  ## write the generated parts of README.md again
+generated: $(DEV)  ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m tests.programs.documentation
+
+docs: $(DOCS)  ## build the documentation into build/docs; a warning is an error
+	$(BIN)/python -m sphinx -E -W --keep-going -q -c docs -b html . build/docs
+
+release: $(DEV)  ## rehearse a release: build, check, install in a clean environment, run
+	$(BIN)/python -m tests.programs.release
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
@@ -57,10 +67,17 @@ $(BIN)/python:
 
 # With the developers' installation in place the runtime is there already.
 $(RUNTIME): $(BIN)/python $(SOURCES)
-	test -e $(DEV) || $(BIN)/python -m pip install --quiet .
+	test -n "$(wildcard $(VENV)/.*dev*)" || $(BIN)/python -m pip install --quiet .
 	touch $@
 
 # A strict editable install links file by file, so that type checkers and editors follow it.
 $(DEV): $(BIN)/python $(SOURCES)
+	@echo "Installing what the tests need: some gigabytes, which takes minutes the first time."
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' --config-settings editable_mode=strict
+	touch $@
+
+# Beside either installation; the pages show the docstrings of what is installed.
+$(DOCS): $(RUNTIME)
+	test -n "$(wildcard $(VENV)/.*dev*)" && editable=--editable && settings="--config-settings editable_mode=strict"; \
+		$(BIN)/python -m pip install --quiet $$editable '.[docs]' $$settings
 	touch $@

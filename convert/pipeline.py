@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.choices import OUTPUTS
 from edge_genre.convert.isolation import Children, Outcome
 from edge_genre.convert.report import FORCED, KEPT, REFUSED, ConversionReport, FormatResult
 from edge_genre.convert.tflite.metadata import check_metadata, with_metadata
@@ -26,7 +27,7 @@ from edge_genre.convert.waveform import require_graph, waveform_spec
 from edge_genre.convert.waveform.comparison import judge_front_end
 from edge_genre.errors import ConversionError, EdgeGenreError, ModelError
 from edge_genre.frontend import FrontEndSpec
-from edge_genre.model.file import OUTPUTS, ModelInfo, read, write
+from edge_genre.model.file import ModelInfo, read, write
 
 SUFFIXES = ("tflite", "onnx")
 QUANTIZATIONS = tuple(LIMITS)

@@ -12,6 +12,11 @@ DEVICES = ("cpu", "gpu", "cuda", "tensorrt", "coreml")
 
 # What a model's outputs are.
 OUTPUTS = ("probabilities", "logits", "log_probabilities")
+# Labels of data sets, in the order that nearly everybody trains with: by name.
+LABEL_SETS = {
+    "gtzan": "blues classical country disco hiphop jazz metal pop reggae rock".split(),
+    "fma-small": "Electronic Experimental Folk Hip-Hop Instrumental International Pop Rock".split(),
+}
 # How the windows of a song decide together.
 VOTES = ("mean", "majority")
 # Sample formats of raw PCM.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from edge_genre.audio.source import Metered, Source, naming
 from edge_genre.engines import Engine
 from edge_genre.errors import ModelError, SelfTestError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
-from edge_genre.listening.rolling import Window, rolling_windows
+from edge_genre.listening.rolling import Rolling, Window, rolling_windows
 from edge_genre.model import self_test
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import ModelFile, ModelInfo, read
@@ -207,8 +207,7 @@ class Classifier:
         AudioError
             See `edge_genre.listening.rolling.rolling_windows`.
         """
-        samples = round((self.spec.window_seconds if hop is None else hop) * self.spec.sample_rate)
-        for window in rolling_windows(source, self.spec, hop=max(1, samples), live=live):
+        for window in rolling_windows(source, self.spec, hop=_samples(self.spec, hop), live=live):
             yield self._result(window, silence_dbfs)
 
     def _result(self, window: Window, silence_dbfs: float) -> WindowResult:
@@ -308,3 +307,66 @@ class Classifier:
             return hop
         frame = self.spec.hop_length / self.spec.sample_rate
         return max(1, round(hop / frame)) * frame
+
+
+def stream_together(
+    classifiers: Mapping[str, Classifier],
+    source: Source,
+    *,
+    hop: float | None = None,
+    silence_dbfs: float = SILENCE_DBFS,
+    live: bool = False,
+) -> Iterator[tuple[str, WindowResult]]:
+    """Classify rolling windows of one source with several models.
+
+    Every block of the source goes to one model after another, in the thread of whoever takes the
+    results: no model waits for another, and nothing is kept but what each model's window needs. So
+    the slowest sets the pace; with ``live``, each leaves out what it is late for, and counts it.
+    An error of the source or of a model ends the stream for all. Models with the same front end
+    share their windows, which are computed once (and whose time each result gives).
+
+    Parameters
+    ----------
+    classifiers : models by names of your choice
+    source, hop, silence_dbfs, live : as of `Classifier.stream`; without ``hop``, each model has its
+        own windows one after another
+
+    Yields
+    ------
+    A model's name and its result of a window. A model's own results are in order; between models
+    the order is that of the blocks that complete the windows.
+
+    Raises
+    ------
+    ValueError
+        There are no classifiers.
+    AudioError
+        As of `Classifier.stream`.
+    """
+    if not classifiers:
+        raise ValueError("there are no classifiers to stream to")
+    groups: dict[FrontEndSpec, dict[str, Classifier]] = {}
+    for name, classifier in classifiers.items():
+        groups.setdefault(classifier.spec, {})[name] = classifier
+    windows = [
+        (Rolling(source, spec, hop=_samples(spec, hop), live=live), group)
+        for spec, group in groups.items()
+    ]
+
+    def results(
+        complete: Iterable[Window], group: dict[str, Classifier]
+    ) -> Iterator[tuple[str, WindowResult]]:
+        for window in complete:
+            for name, classifier in group.items():
+                yield name, classifier._result(window, silence_dbfs)
+
+    for block in source.blocks():
+        for rolling, group in windows:
+            yield from results(rolling.accept(block), group)
+    for rolling, group in windows:
+        yield from results(rolling.finish(), group)
+
+
+def _samples(spec: FrontEndSpec, hop: float | None) -> int:
+    """A hop in seconds, or a whole window's, as samples."""
+    return max(1, round((spec.window_seconds if hop is None else hop) * spec.sample_rate))

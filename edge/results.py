@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.choices import VOTES
 from edge_genre.softmax import softmax
 
 SCHEMA = 1
 SILENCE = "silence"
 SILENCE_DBFS = -60.0  # default gate: below it, features are those of the noise floor
 MIN_DBFS = -120.0  # digital silence, which has no level in dB, is given as this
-VOTES = ("mean", "majority")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import waiting
+
+# How long an example takes is the machine's business.
+settings.register_profile("edge-genre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edge-genre")
 
 _ROOT = Path(__file__).parent.parent
 
@@ -20,6 +27,30 @@ def _shared(variable: str, folder: str) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _time_begins() -> None:
+    waiting.begin()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--proven",
+        type=Path,
+        metavar="FILE",
+        help="leave out the tests that FILE names, and add those that pass",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what has passed in a run before, on the same code."""
+    file = config.getoption("proven")
+    if not file or not file.exists():
+        return
+    proven = set(file.read_text().splitlines())
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in proven])
+    items[:] = [item for item in items if item.nodeid not in proven]
+
+
 _FIGURE = "figure"
 
 
@@ -33,8 +64,15 @@ def report(record_property: Callable[[str, object], None]) -> Callable[[str], No
     return write
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures; tests may have run in other processes."""
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the figures, and keep what passed; tests may have run in other processes."""
+    file = config.getoption("proven")
+    if file and not hasattr(config, "workerinput"):
+        passed = [found.nodeid for found in terminalreporter.getreports("passed")]
+        with file.open("a") as stream:
+            stream.writelines(f"{name}\n" for name in passed)
     lines = [
         f"{found.nodeid}: {value}"
         for outcome in ("passed", "failed")

@@ -19,7 +19,7 @@ def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabili
     ----------
     graph : TFLite or ONNX, without edge-genre's texts
     spec : the features that it takes
-    output : what it gives, one of `edge_genre.model.file.OUTPUTS`
+    output : what it gives, one of `edge_genre.choices.OUTPUTS`
 
     Returns
     -------

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge_genre.audio.source import mono
 from edge_genre.errors import AudioError, DataError
+from edge_genre.host.files import reading, reason
 from edge_genre.host.quiet import quiet_libraries
 
 BLOCK_SECONDS = 1.0
@@ -57,7 +58,7 @@ class AudioFile:
             with quiet_libraries():  # mpg123 comments on what it reads
                 self._file: Any = soundfile.SoundFile(_readable(Path(path)))
         except OSError as error:
-            raise AudioError(f"cannot be read ({error.strerror})") from None
+            raise AudioError(f"cannot be read ({reason(error)})") from None
         except soundfile.LibsndfileError:
             raise AudioError(
                 "is no audio file that can be read (WAV, FLAC, Ogg, Opus, MP3, AIFF)"
@@ -171,10 +172,8 @@ def require_audio(folder: Path) -> list[Path]:
     DataError
         The folder cannot be read, or holds no audio.
     """
-    try:
+    with reading(folder, DataError):
         files = find_audio(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
     if not files:
         raise DataError(f"{folder}: holds no audio")
     return files

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.audio.ring import Ring
-from edge_genre.errors import DeviceError
+from edge_genre.errors import DeviceError, one_line
 
 _RATES = (48_000, 44_100, 32_000, 22_050, 16_000, 96_000, 11_025, 8_000)
 _ALSA = re.compile(r"(?:plug)?hw:(?:CARD=)?([^,]+)(?:,(?:DEV=)?(\d+))?$")
@@ -153,10 +153,6 @@ def _holders(device: Device | None = None) -> str:
     return f"; {', '.join(owners)}: stop that, or choose its sound server" if owners else ""
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
 def block_seconds(hop: float) -> float:
     """How much audio to take at once for windows so many seconds apart: as much, if it can be."""
     return min(max(_SHORTEST_BLOCK, hop), _LONGEST_BLOCK)
@@ -198,7 +194,7 @@ class Microphone:
             self._stream.start()
         except sounddevice.PortAudioError as error:
             raise DeviceError(
-                f"{self.device.name}: does not open ({_line(error)}){_holders(self.device)}"
+                f"{self.device.name}: does not open ({one_line(error)}){_holders(self.device)}"
             ) from None
 
     @property

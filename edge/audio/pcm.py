@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.audio.source import mono
+from edge_genre.choices import PCM_FORMATS
 from edge_genre.errors import AudioError
 
 # NumPy's type of a sample, and the value of full scale.
-FORMATS = {
-    "s16le": ("<i2", 32768.0),
-    "s32le": ("<i4", 2147483648.0),
-    "f32le": ("<f4", 1.0),
-}
+_TYPES = (("<i2", 2.0**15), ("<i4", 2.0**31), ("<f4", 1.0))
+FORMATS = dict(zip(PCM_FORMATS, _TYPES, strict=True))
 
 
 class PcmStream:
@@ -27,7 +25,12 @@ class PcmStream:
     stream : such as ``sys.stdin.buffer``
     rate : Hz
     channels : mixed down to one
-    sample_format : one of `FORMATS`
+    sample_format : one of `edge_genre.choices.PCM_FORMATS`
+
+    Raises
+    ------
+    ValueError
+        The rate or the number of channels is not positive, or the format is unknown.
     """
 
     dropped = 0
@@ -35,6 +38,11 @@ class PcmStream:
     def __init__(
         self, stream: BinaryIO, *, rate: int, channels: int = 1, sample_format: str = "s16le"
     ) -> None:
+        if rate < 1 or channels < 1:
+            raise ValueError(f"{rate} Hz and {channels} channels, expected 1 or more of each")
+        if sample_format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise ValueError(f"sample_format is {sample_format!r}, expected one of {known}")
         self.rate = rate
         self._stream = stream
         self._channels = channels

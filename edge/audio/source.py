@@ -1,10 +1,10 @@
-"""The one type that every source of audio has."""
+"""What every source of audio has, and what stands between one and its user."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,46 @@ from numpy.typing import NDArray
 from edge_genre.errors import AudioError
 
 
+@runtime_checkable
 class Source(Protocol):
-    """Mono audio, block by block."""
+    """Mono audio, block by block: whatever has these three can be classified.
+
+    Nothing else is asked of a source. One that holds a file or a device is a context manager, too,
+    and whoever opened it closes it. How long it is need not be known. Blocks have any length, and
+    the next one is asked for when the one before has been used; who cannot wait keeps what comes
+    meanwhile, or loses it and counts it in ``dropped``. A source is read once, by one reader.
+
+    A source of one's own needs no base class::
+
+        class Hum:
+            rate = 16_000
+            dropped = 0
+
+            def blocks(self):
+                t = np.arange(5 * self.rate) / self.rate
+                yield np.sin(2 * np.pi * 50 * t).astype(np.float32)
+
+        song = Classifier.load().classify(Hum())
+
+    ``isinstance(thing, Source)`` tells whether something has all three.
+    """
 
     @property
     def rate(self) -> int:
-        """Samples a second."""
+        """Samples a second; it does not change."""
 
     @property
     def dropped(self) -> int:
-        """Samples lost so far."""
+        """Samples lost so far, at ``rate``; times in results go on over them.
+
+        After a gap of more than a quarter of a second, the window begins anew.
+        """
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield blocks, float32 [shape=(n,)], full scale 1, in order, until the audio ends."""
+        """Yield blocks, float32 [shape=(n,)], full scale 1, in order, until the audio ends.
+
+        What goes wrong is an error of `edge_genre.errors`, which reaches whoever takes the results.
+        """
 
 
 @contextlib.contextmanager

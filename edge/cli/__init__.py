@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
+from edge_genre import __version__
 from edge_genre.errors import EdgeGenreError
+from edge_genre.host.files import reason
 
 # A command's module is loaded when the command is asked for: all of them take a tenth of a second.
 _COMMANDS = (
@@ -21,6 +23,7 @@ _COMMANDS = (
     "doctor",
     "evaluate",
     "export",
+    "frontend",
     "history",
     "inspect",
     "listen",
@@ -43,6 +46,20 @@ class _Group(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # who types no wrong name does not wait for it
+
+            similar = difflib.get_close_matches(args[0].lower(), _COMMANDS, n=1)
+            if not similar:
+                raise
+            hint = f"{error.message} Did you mean {similar[0]!r}?"
+            raise click.UsageError(hint, ctx) from None
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _prepare_streams()
         # NumPy reads it when it is imported. For matrices as small as a front end's, OpenBLAS's
@@ -58,7 +75,7 @@ class _Group(click.Group):
             sys.exit(0)
         except OSError as error:
             _discard_output()
-            click.echo(f"edge-genre: cannot write the output ({error.strerror})", err=True)
+            click.echo(f"edge-genre: cannot write the output ({reason(error)})", err=True)
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -93,10 +110,11 @@ def _discard_output() -> None:
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="edge-genre", prog_name="edge-genre")
+@click.version_option(__version__, prog_name="edge-genre")
 def main() -> None:
     """Music-genre models on small devices.
 
     Results go to the standard output, progress and messages to the standard error. Exit codes:
-    0 done, 1 failed, 2 wrong usage, 3 a gate failed, 130 interrupted.
+    0 done, 1 failed, 2 wrong usage, 3 a check failed (a conversion or comparison is
+    beyond its limits), 130 interrupted.
     """

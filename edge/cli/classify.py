@@ -20,6 +20,7 @@ from edge_genre.cli.options import (
     silence_option,
     standard_input,
     top_option,
+    vote_option,
 )
 from edge_genre.cli.view import print_json
 from edge_genre.errors import AudioError
@@ -34,16 +35,13 @@ if TYPE_CHECKING:
 
 @click.command("classify", no_args_is_help=True)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@seconds_option("--hop", help="From one window to the next.  [default: one window]")
-@click.option(
-    "--vote",
-    "vote_by",
-    type=click.Choice(["mean", "majority"]),
-    default="mean",
-    show_default=True,
-    help="How windows make a song: mean probability, or most windows.",
+@seconds_option(
+    "--hop",
+    help="Step from one window to the next, rounded to whole spectrogram frames.  "
+    "[default: one window]",
 )
-@click.option("--windows", is_flag=True, help="Show every window, not only the song.")
+@vote_option("--vote", "vote_by")
+@click.option("--windows", is_flag=True, help="Show every window of a file, too.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @top_option

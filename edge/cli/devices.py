@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from edge_genre.cli.options import json_option
-from edge_genre.cli.view import console, print_json
+from edge_genre.cli.view import console, print_json, table
 from edge_genre.errors import DeviceError
 
 
@@ -16,7 +16,7 @@ from edge_genre.errors import DeviceError
 def command(as_json: bool) -> None:
     """List the input devices; * marks the default one.
 
-    Rates are those that a device opens at; there are none while another program has it.
+    The rates are those that a device opens at: none while another program uses it.
     """
     from edge_genre.audio.microphone import devices, supported_rates
 
@@ -27,12 +27,11 @@ def command(as_json: bool) -> None:
         for device in found:
             print_json(dataclasses.asdict(device) | {"rates": supported_rates(device)})
         return
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table("", "index", "name", "driver", "channels", "rates in Hz")
+    shown = table("", "index", "name", "driver", "channels", "rates in Hz")
     for device in found:
-        table.add_row(
+        shown.add_row(
             "*" if device.default else "",
             str(device.index),
             Text(device.name),
@@ -40,4 +39,4 @@ def command(as_json: bool) -> None:
             str(device.channels),
             ", ".join(map(str, supported_rates(device))) or "none: it is busy",
         )
-    console().print(table)
+    console().print(shown)

@@ -15,7 +15,7 @@ from edge_genre.cli.view import console, print_json
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from edge_genre.service.doctor import Finding
+    from edge_genre.service.checks import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
@@ -27,29 +27,31 @@ _COLOURS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
     envvar="EDGE_GENRE_DEVICE",
     show_envvar=True,
     metavar="DEVICE",
-    help="The microphone, as for edge-genre listen.  [default: the system's]",
+    help="The microphone, as for `edge-genre listen`.  [default: the system's]",
 )
 @click.option(
-    "--history", metavar="FILE", help="Look whether this history is whole and can be written."
+    "--history", metavar="FILE", help="Check that this history is whole and can be written."
 )
-@click.option("--no-recording", is_flag=True, help="Do not record a second.")
+@click.option("--no-recording", is_flag=True, help="Do not record from the microphone.")
 @json_option
 def command(device: str | None, history: str | None, no_recording: bool, as_json: bool) -> None:
     """Check this machine, its microphone and what is installed, and say what to do.
 
-    Python, NumPy and the engines (each in a process of its own, since a wheel for another processor
-    ends it), the bundled models' self-tests, PortAudio, the microphones and the rates that they
-    open at, the level of a second's recording, the processor's clock, power and heat, and the disk.
+    It checks Python, NumPy and the engines (each in a process of its own, since a wheel for another
+    processor ends it), the bundled models' self-tests, PortAudio, the microphones and the sample
+    rates that they open at, the level of a recording of one second, the processor's clock, power
+    and heat, and the disk.
 
     The exit code is 1 if something is broken.
     """
-    from edge_genre.service.doctor import BROKEN, WARNING, Patient, examine
+    from edge_genre.service.checks import BROKEN, WARNING, Options
+    from edge_genre.service.doctor import examine
 
-    patient = Patient(device=device, history=history, recording=not no_recording)
+    options = Options(device=device, history=history, recording=not no_recording)
     states: Counter[str] = Counter()
     output = console()
     with _progress(output, quiet=as_json) as progress:
-        for finding in examine(patient, progress=progress):
+        for finding in examine(options, progress=progress):
             states[finding.state] += 1
             if as_json:
                 print_json(finding.to_dict())

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @json_option
 @describe_options
 def command(model: str | None, card: bool, as_json: bool, load: Callable[..., Classifier]) -> None:
-    """Show what a model file holds, load it and run its self-test.
+    """Show what a model file says of itself, load it and run its self-test.
 
-    MODEL is a TFLite or ONNX file or a bundled name; the default model where it is left out.
+    MODEL is a TFLite or ONNX file or a bundled name; without it, the default model is shown.
     """
     from edge_genre.model.bundled import find_model
     from edge_genre.model.file import read
@@ -105,7 +105,7 @@ def _self_test(classifier: Classifier) -> str:
     deviation, test = classifier.self_test(), classifier.info.self_test
     if deviation is None or test is None:
         return "none in the file"
-    return f"passed: off by {deviation:.2g}, {test.tolerance:.2g} allowed"
+    return f"passed, difference {deviation:.2g} ({test.tolerance:.2g} allowed)"
 
 
 def _list(values: dict[str, Any]) -> str:

@@ -15,15 +15,16 @@ import click
 
 from edge_genre.cli.options import (
     describe_options,
-    given,
     json_option,
     model_option,
+    on_command_line,
     pcm_options,
     rounded_hop,
     seconds_option,
     silence_option,
     standard_input,
     top_option,
+    vote_option,
 )
 
 if TYPE_CHECKING:
@@ -53,16 +54,19 @@ _LATEST_END = 0.95  # seconds after SIGTERM
     "standard input, instead of a microphone.",
 )
 @seconds_option(
-    "--hop", default=1.0, show_default=True, help="From one window to the next; whole frames."
+    "--hop",
+    default=1.0,
+    show_default=True,
+    help="Step from one window to the next, rounded to whole spectrogram frames.",
 )
-@seconds_option("--seconds", help="Stop after so much audio.  [default: never]")
+@seconds_option("--seconds", help="Stop after this much audio.  [default: never]")
 @click.option(
     "--smooth",
     type=click.FloatRange(0),
     default=25.0,
     show_default=True,
     metavar="SECONDS",
-    help="Of windows that decide together what is playing; 0 for each alone.",
+    help="Average over this many seconds of windows to decide what is playing; 0 takes each alone.",
 )
 @click.option(
     "--hold",
@@ -70,36 +74,31 @@ _LATEST_END = 0.95  # seconds after SIGTERM
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="For which another genre has to lead before it is what is playing.",
+    help="How long another genre has to lead before it replaces what is playing.",
 )
-@click.option(
-    "--vote",
-    type=click.Choice(["mean", "majority"]),
-    default="mean",
-    show_default=True,
-    help="How windows decide: by mean probability, or each for its own genre.",
-)
+@vote_option("--vote")
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="Below this probability, what is playing is uncertain, such as 0.4.  [default: never]",
+    help="What is playing is uncertain while its probability is below this, such as 0.4.  "
+    "[default: never]",
 )
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line a window.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a row for each window.")
 @click.option(
     "--history",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.db",
-    help="Keep what was playing, for edge-genre history.",
+    help="Record what is playing in this file, for `edge-genre history`.",
 )
 @click.option(
     "--mqtt",
     "mqtt_url",
     metavar="URL",
-    help="Publish what is playing: mqtt://HOST/TOPIC, or mqtts:// for TLS; Home Assistant finds "
-    "it by itself.",
+    help="Publish what is playing to an MQTT broker: mqtt://HOST/TOPIC, or mqtts:// for TLS. "
+    "Home Assistant finds it by itself.",
 )
 @top_option
 @silence_option
@@ -131,42 +130,31 @@ def command(
     when it is back; what was missed is counted. Where the machine is too slow for the hop, windows
     are left out, and counted too.
 
-    On a terminal the result is a live view, elsewhere a line a window, with --json the documented
-    schema. Ctrl-C ends it. See edge-genre service for how to let it run for weeks.
+    On a terminal it shows a live view, elsewhere it prints a line for each window, with --json of
+    the documented schema. Ctrl-C ends it. See `edge-genre service` for how to let it run for weeks.
     """
     from edge_genre.listening.events import events
     from edge_genre.listening.playing import NowPlaying
     from edge_genre.service.notify import ServiceManager
 
-    if path is not None and device is not None and given("device"):
+    if path is not None and device is not None and on_command_line("device"):
         raise click.UsageError("--device and --input exclude each other.")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     broker = None if mqtt_url is None else _broker(mqtt_url)
     classifier = load(model)
-    hop = rounded_hop(classifier, hop) if given("hop") else classifier.round_hop(hop)
+    hop = rounded_hop(classifier, hop) if on_command_line("hop") else classifier.round_hop(hop)
     now_playing = NowPlaying(smooth=smooth, hold=hold, vote=vote, min_confidence=min_confidence)
     manager = ServiceManager()
     with _until_terminated(), contextlib.ExitStack() as stack:
         name, source = stack.enter_context(_open(device, path, hop, pcm, manager.alive))
-        model_name = classifier.info.name or classifier.model.path.name
         about = (
-            f"{name}, {source.rate} Hz; {model_name}, "
+            f"{name}, {source.rate} Hz; {_model_name(classifier)}, "
             f"windows of {classifier.spec.window_seconds:g} s every {hop:.2f} s"
         )
         click.echo(about, err=True)
         outputs = [_printer(top, hop, as_json=as_json, as_csv=as_csv)]
-        if history is not None:
-            from edge_genre.outputs.history import History
-
-            outputs.append(History(history, model=model_name, say=_say))
-        if broker is not None:
-            from edge_genre.outputs.mqtt import Mqtt
-
-            every = max(60.0, hop)  # seconds
-            outputs.append(
-                Mqtt(broker, labels=classifier.labels, model=model_name, every=every, say=_say)
-            )
+        outputs += _recorders(classifier, hop, history, broker)
         for output in outputs:
             stack.callback(output.close)
         stack.callback(manager.stopping)
@@ -179,6 +167,10 @@ def command(
         for event in events(results, now_playing, outputs):
             manager.alive()
             manager.status(f"{event.playing.label}; {about}")
+
+
+def _model_name(classifier: Classifier) -> str:
+    return classifier.info.name or classifier.model.path.name
 
 
 def _broker(url: str) -> Broker:
@@ -223,6 +215,22 @@ def _printer(top: int, hop: float, *, as_json: bool, as_csv: bool) -> Output:
     return Words(top)
 
 
+def _recorders(
+    classifier: Classifier, hop: float, history: Path | None, broker: Broker | None
+) -> Iterator[Output]:
+    """Outputs beside the printed one."""
+    name = _model_name(classifier)
+    if history is not None:
+        from edge_genre.outputs.history import History
+
+        yield History(history, model=name, say=_to_stderr)
+    if broker is not None:
+        from edge_genre.outputs.mqtt import Mqtt
+
+        every = max(60.0, hop)  # seconds
+        yield Mqtt(broker, labels=classifier.labels, model=name, every=every, say=_to_stderr)
+
+
 @contextlib.contextmanager
 def _open(
     device: str | None,
@@ -236,7 +244,7 @@ def _open(
         from edge_genre.audio.reopening import ReopeningMicrophone
 
         block = block_seconds(hop)
-        with ReopeningMicrophone(device, block=block, say=_say, alive=alive) as microphone:
+        with ReopeningMicrophone(device, block=block, say=_to_stderr, alive=alive) as microphone:
             yield microphone.name, microphone
             if microphone.overflows:
                 click.echo(f"PortAudio lost audio {microphone.overflows} times", err=True)
@@ -252,5 +260,5 @@ def _open(
                 yield path, RealTime(file)
 
 
-def _say(line: str) -> None:
+def _to_stderr(line: str) -> None:
     click.echo(f"edge-genre: {line}", err=True)

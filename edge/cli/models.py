@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_genre.cli.options import json_option
-from edge_genre.cli.view import console, print_json
+from edge_genre.cli.view import console, print_json, table
 
 if TYPE_CHECKING:
-    from edge_genre.model.file import ModelInfo
+    from edge_genre.model.file import ModelFile, ModelInfo
 
 
 @click.command("models")
@@ -30,15 +31,12 @@ def command(as_json: bool) -> None:
             values |= {"labels": list(file.info.labels)}
             print_json(values | file.info.to_dict())
         return
-    from rich.table import Table
-
-    table = Table(
-        "", "file", "size", "weights", "window", "genres", "tracks right", caption=_CAPTION
-    )
+    columns = ("", "file", "size", "weights", "window", "genres", "tracks right")
+    shown = table(*columns, caption=_caption(files))
     for file in files:
         assert file.info is not None
         assert file.info.front_end is not None
-        table.add_row(
+        shown.add_row(
             "*" if file.path == default else "",
             file.path.name,
             f"{file.size / 1000:.0f} kB",
@@ -47,7 +45,7 @@ def command(as_json: bool) -> None:
             str(len(file.info.labels)),
             _accuracy(file.info),
         )
-    console().print(table)
+    console().print(shown)
 
 
 def _default() -> Path | None:
@@ -60,7 +58,20 @@ def _default() -> Path | None:
         return None
 
 
-_CAPTION = "Tracks right: validation tracks by artists that are not in the training data."
+def _caption(files: Iterable[ModelFile]) -> str:
+    """What the columns mean, and each model's licence: a line for each that there is."""
+    licences: dict[str, list[str]] = {}
+    for file in files:
+        assert file.info is not None
+        names = licences.setdefault(file.info.license or "none stated", [])
+        if file.info.name not in names:
+            names.append(file.info.name)
+    return "\n".join(
+        [
+            "Tracks right: validation tracks by artists that are not in the training data.",
+            *(f"Licence of the weights: {key} ({', '.join(of)})" for key, of in licences.items()),
+        ]
+    )
 
 
 def _accuracy(info: ModelInfo) -> str:

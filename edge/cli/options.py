@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edge_genre.choices import LABEL_SETS, OUTPUTS, PCM_FORMATS, VOTES
 from edge_genre.errors import AudioError, ModelError, SpecError
+from edge_genre.host.files import reading
 
 if TYPE_CHECKING:
     from edge_genre.audio.pcm import PcmStream
@@ -23,12 +25,6 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 MAX_SECONDS = 86_400.0
-
-# In the order that nearly everybody trains with: by name.
-LABEL_SETS = {
-    "gtzan": "blues classical country disco hiphop jazz metal pop reggae rock".split(),
-    "fma-small": "Electronic Experimental Folk Hip-Hop Instrumental International Pop Rock".split(),
-}
 
 
 def _positive(ctx: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
@@ -52,16 +48,28 @@ silence_option = click.option(
     show_default=True,
     callback=_finite,
     metavar="DBFS",
-    help="A window whose level is below this is silence, not a genre.",
+    help="A window below this level is silence and gets no genre.",
 )
 top_option = click.option(
-    "--top", type=click.IntRange(1), default=3, show_default=True, help="Genres to show."
+    "--top", type=click.IntRange(1), default=3, show_default=True, help="Number of genres to show."
 )
 
 
 def seconds_option(name: str, **attributes: Any) -> Callable[[_Command], _Command]:
     """An option that takes a positive number of seconds."""
     return click.option(name, type=float, callback=_positive, metavar="SECONDS", **attributes)
+
+
+def vote_option(*names: str) -> Callable[[_Command], _Command]:
+    """An option that takes one of `edge_genre.choices.VOTES`, the first by default."""
+    return click.option(
+        *names,
+        type=click.Choice(VOTES),
+        default=VOTES[0],
+        show_default=True,
+        help="How windows are combined: by the mean of their probabilities, or by the majority of "
+        "their genres.",
+    )
 
 
 def several_option(
@@ -83,8 +91,11 @@ def several_option(
     return click.option(name, callback=several, metavar=f"[{','.join(known)}]", **attributes)
 
 
-def given(parameter: str) -> bool:
-    """Whether a parameter of the running command stands on its command line."""
+def on_command_line(parameter: str) -> bool:
+    """Whether a parameter of the running command stands on its command line.
+
+    If not, its value is a default or from the environment.
+    """
     source = click.get_current_context().get_parameter_source(parameter)
     return source is click.core.ParameterSource.COMMANDLINE
 
@@ -104,17 +115,19 @@ def description_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--frontend",
         metavar="SPEC",
-        help="Front end of a model file that does not say: a preset or a JSON file.",
+        help="Front end: a preset or a JSON file. Needed only if the model file has no edge-genre "
+        "metadata.",
     )
     @click.option(
         "--labels",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Labels of a model file that does not say: a text file, one a line.",
+        help="Labels: a text file, one a line. Needed only if the model file has no edge-genre "
+        "metadata.",
     )
     @click.option(
         "--outputs",
-        type=click.Choice(["probabilities", "logits", "log_probabilities"]),
+        type=click.Choice(OUTPUTS),
         help="What such a model's outputs are.  [default: probabilities]",
     )
     @functools.wraps(command)
@@ -177,8 +190,8 @@ def pcm_options(command: _Command) -> _Command:
         click.option(
             "--format",
             "sample_format",
-            type=click.Choice(["s16le", "s32le", "f32le"]),
-            default="s16le",
+            type=click.Choice(PCM_FORMATS),
+            default=PCM_FORMATS[0],
             show_default=True,
             help="Sample format of raw PCM on the standard input.",
         ),
@@ -187,7 +200,7 @@ def pcm_options(command: _Command) -> _Command:
             type=click.IntRange(1, 64),
             default=1,
             show_default=True,
-            help="Its channels, interleaved.",
+            help="Channels of raw PCM, interleaved.",
         ),
         click.option(
             "--rate",
@@ -195,7 +208,7 @@ def pcm_options(command: _Command) -> _Command:
             default=22_050,
             show_default=True,
             metavar="HZ",
-            help="Its sample rate.",
+            help="Sample rate of raw PCM.",
         ),
     )
     for option in reversed(options):
@@ -209,24 +222,23 @@ def read_spec(text: str) -> FrontEndSpec:
 
     if not text.endswith(".json"):
         return FrontEndSpec.preset(text)
+    with reading(text, SpecError):
+        content = Path(text).read_bytes()
     try:
-        return FrontEndSpec.from_dict(json.loads(Path(text).read_text()))
-    except OSError as error:
-        raise SpecError(f"{text}: cannot be read ({error.strerror})") from None
+        return FrontEndSpec.from_dict(json.loads(content))
     except SpecError as error:
         raise SpecError(f"{text}: {error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"{text}: is not JSON ({error})") from None
 
 
 def _read_labels(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        return [line.strip() for line in lines if line.strip()]
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+        with reading(path, ModelError):
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise ModelError(f"{path}: is not a text file") from None
+    return [line.strip() for line in lines if line.strip()]
 
 
 def read_label_list(text: str) -> list[str]:

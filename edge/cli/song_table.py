@@ -74,7 +74,7 @@ class SongTable:
 
 def _add_genre_columns(table: Table) -> None:
     table.add_column("genre", style="bold green", no_wrap=True)
-    table.add_column("then")
+    table.add_column("then", overflow="fold")
 
 
 def _padding(song: SongResult) -> str:

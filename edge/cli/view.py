@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,7 +41,7 @@ def bars(probabilities: dict[str, float] | None, top: int) -> Table:
     encoding = getattr(sys.__stdout__, "encoding", None) or ""
     stroke = "━" if encoding.lower().startswith("utf") else "="
     table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right")
+    table.add_column(justify="right", overflow="fold")
     table.add_column(min_width=_BAR)
     table.add_column(justify="right", min_width=4)
     for index, (label, value) in enumerate(ranking(probabilities, top)):
@@ -48,6 +49,23 @@ def bars(probabilities: dict[str, float] | None, top: int) -> Table:
         bar = Text(stroke * round(value * _BAR), style)
         table.add_row(Text(label, style), bar, f"{value:.0%}")
     return table
+
+
+def table(*columns: str, right: Container[str] = (), **options: Any) -> Table:
+    """A table that cuts nothing on a narrow terminal: what is too wide goes on in the next line.
+
+    Parameters
+    ----------
+    columns : headings
+    right : headings of the columns that are flush right
+    options : of Rich's `Table`
+    """
+    from rich.table import Table
+
+    made = Table(**options)
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return made
 
 
 def facts(rows: dict[str, str]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.errors import EngineError, ModelError
+from edge_genre.errors import EngineError, ModelError, one_line
 from edge_genre.host.quiet import quiet_libraries
 
 PROVIDERS = {
@@ -39,8 +39,7 @@ class OnnxRuntime:
             with quiet_libraries():  # a provider that cannot start says so, and others take over
                 self._session = onnxruntime.InferenceSession(content, options, providers=[provider])
         except Exception as error:  # its exceptions have no common base
-            message = " ".join(str(error).split())
-            raise ModelError(f"{path}: {self.name} cannot load it ({message})") from None
+            raise ModelError(f"{path}: {self.name} cannot load it ({one_line(error)})") from None
         if self._session.get_providers()[0] != provider:
             raise EngineError(
                 f"{path}: {self.name} cannot start its {provider}: are the driver and the "
@@ -63,7 +62,7 @@ class OnnxRuntime:
         try:
             (output,) = self._session.run(self._outputs, {self._input: features})
         except Exception as error:  # its exceptions have no common base
-            raise EngineError(f"{self.name} failed: {' '.join(str(error).split())}") from None
+            raise EngineError(f"{self.name} failed: {one_line(error)}") from None
         return np.asarray(output, np.float32).reshape(-1)
 
 

@@ -31,6 +31,10 @@ class Kind(Protocol):
 
     widths: tuple[int, ...]  # a frame's row has these fields, each in an array of its own
 
+    @property
+    def rhythm(self) -> Rhythm | None:
+        """What was found on the way in the window finished last; None for a kind without beats."""
+
     def analyse(self, power: NDArray[Any], rows: Rows) -> None:
         """Turn power spectra (frames, bins) into rows: (frames, width) for each field."""
 
@@ -165,7 +169,7 @@ class FrontEnd:
     @property
     def rhythm(self) -> Rhythm | None:
         """Tempo, beats and tuning of the window given last; None for a kind without them."""
-        return self._kind.rhythm if isinstance(self._kind, FiveChannel) else None
+        return None if self._kind is None else self._kind.rhythm
 
     @property
     def start(self) -> int:

@@ -23,6 +23,8 @@ _DECIBEL = 10.0 / math.log(10.0)
 class LogMel:
     """The log-mel kind: what one frame gives, and what a window makes of its frames."""
 
+    rhythm = None
+
     def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
         self.spec = spec
         self.widths: tuple[int, ...] = (spec.n_mels,)

@@ -15,6 +15,8 @@ from edge_genre.frontend.spec import FrontEndSpec
 class Mfcc:
     """The MFCC kind: a log-mel spectrogram and its DCT."""
 
+    rhythm = None
+
     def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
         self.spec = spec
         self._log_mel = LogMel(spec, dtype)

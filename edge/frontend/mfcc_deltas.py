@@ -15,6 +15,8 @@ from edge_genre.frontend.spec import FrontEndSpec
 class MfccDeltas:
     """The MFCC-and-deltas kind: what the five-channel stack is without rhythm and chroma."""
 
+    rhythm = None
+
     def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
         self.spec = spec
         self._mfcc = Mfcc(spec, dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,9 @@ _AXES: dict[str, tuple[str, ...]] = {
     "mfcc_deltas": ("channels_last", "channels_first"),
     "five_channel": ("channels_last", "channels_first"),
 }
+
+
+_LARGEST = 2**31 - 1  # whole number: what is longer fits into no array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +115,7 @@ class FrontEndSpec:
         for key in ("sample_rate", "n_fft", "hop_length", "n_mels", "n_mfcc"):
             value = getattr(self, key)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole and value > 0, key, value, "a positive whole number")
+            _require(whole and 0 < value <= _LARGEST, key, value, "a positive whole number")
         _require(isinstance(self.center, bool), "center", self.center, "true or false")
         # 3 and 3.0 mean the same and must hash the same.
         for key in ("window_seconds", "fmin", "amin", "mean", "scale"):
@@ -227,7 +230,7 @@ def _require(holds: bool, key: str, value: object, expected: str) -> None:
 
 def _number(key: str, value: object) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    _require(number and math.isfinite(float(value)), key, value, "a finite number")  # type: ignore[arg-type]
+    _require(number and abs(value) <= sys.float_info.max, key, value, "a finite number")  # type: ignore[arg-type]
     return float(value)  # type: ignore[arg-type]
 
 

@@ -39,11 +39,11 @@ def events(
 
 
 class Usage:
-    """What listening costs: share of one core, over the last ten seconds.
+    """What listening costs: its share of one core over the last ten seconds.
 
     Parameters
     ----------
-    clock, cpu : seconds of life and of this process's computing
+    clock, cpu : monotonic time, and CPU time of this process, seconds
     """
 
     def __init__(

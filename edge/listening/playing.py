@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from edge_genre.results import SILENCE, VOTES, WindowResult
+from edge_genre.choices import VOTES
+from edge_genre.results import SILENCE, WindowResult
 
 UNCERTAIN = "uncertain"
 

@@ -57,45 +57,70 @@ def rolling_windows(
         NaN or infinity in the audio, less than half a second of it, a sample rate that no audio
         has, or the source's own errors.
     """
-    front_end = FrontEnd(spec, hop=hop)
-    resampler = Resampler(source.rate, spec.sample_rate)
-    meter = _Meter(source)
-    received = dropped = accepted = 0
-    tolerated = LATE_SECONDS * spec.sample_rate if live else math.inf
-    next_end = spec.window_samples  # of the samples accepted
+    rolling = Rolling(source, spec, hop=hop, live=live)
     for block in source.blocks():
+        yield from rolling.accept(block)
+    yield from rolling.finish()
+
+
+class Rolling:
+    """Windows of one source, whose blocks are handed over one after another.
+
+    Several of them can cut one source into windows, each for a model of its own. Parameters and
+    errors are those of `rolling_windows`.
+    """
+
+    def __init__(self, source: Source, spec: FrontEndSpec, *, hop: int, live: bool = False) -> None:
+        self._source = source
+        self._spec = spec
+        self._hop = hop
+        self._front_end = FrontEnd(spec, hop=hop)
+        self._resampler = Resampler(source.rate, spec.sample_rate)
+        self._meter = _Meter(source)
+        self._received = self._dropped = self._accepted = 0
+        self._tolerated = LATE_SECONDS * spec.sample_rate if live else math.inf
+        self._next_end = spec.window_samples  # of the samples accepted
+
+    def accept(self, block: NDArray[np.float32]) -> Iterator[Window]:
+        """Take the source's next block; yield the windows that it completes."""
+        source, front_end, meter = self._source, self._front_end, self._meter
         meter.start()
-        if source.dropped - dropped > GAP_SECONDS * source.rate:
+        if source.dropped - self._dropped > GAP_SECONDS * source.rate:
             front_end.reset()
-            resampler.reset()
-            meter.begin_at(received)
-            accepted, next_end = 0, spec.window_samples
-        dropped = source.dropped
+            self._resampler.reset()
+            meter.begin_at(self._received)
+            self._accepted, self._next_end = 0, self._spec.window_samples
+        self._dropped = source.dropped
         # Before resampling, which would smear it.
-        check_samples(block, offset=received, rate=source.rate)
-        received += len(block)
-        samples = resampler.process(block)
+        check_samples(block, offset=self._received, rate=source.rate)
+        self._received += len(block)
+        samples = self._resampler.process(block)
         front_end.accept(samples)
-        accepted += len(samples)
+        self._accepted += len(samples)
         while front_end.ready:
-            is_late = accepted - next_end > tolerated
+            is_late = self._accepted - self._next_end > self._tolerated
             features, late = front_end.newest_window() if is_late else (front_end.window(), 0)
-            next_end = front_end.start + spec.window_samples + hop
+            self._next_end = front_end.start + self._spec.window_samples + self._hop
             yield meter.window(front_end, features, late=late)
             meter.start()
         meter.stop()
-    if received < min(MIN_SECONDS, spec.window_seconds) * source.rate:
-        length = f"only {received / source.rate:.3f} s of audio" if received else "no samples"
-        raise AudioError(f"holds {length}, expected {MIN_SECONDS} s at least")
-    meter.start()
-    front_end.accept(resampler.flush())
-    while front_end.ready:
-        yield meter.window(front_end, front_end.window())
+
+    def finish(self) -> Iterator[Window]:
+        """Yield the windows of what is left, now that the source has ended."""
+        source, front_end, meter = self._source, self._front_end, self._meter
+        received = self._received
+        if received < min(MIN_SECONDS, self._spec.window_seconds) * source.rate:
+            length = f"only {received / source.rate:.3f} s of audio" if received else "no samples"
+            raise AudioError(f"holds {length}, expected {MIN_SECONDS} s at least")
         meter.start()
-    last = front_end.last_window()
-    if last is not None:
-        features, zeros = last
-        yield meter.window(front_end, features, zeros=zeros)
+        front_end.accept(self._resampler.flush())
+        while front_end.ready:
+            yield meter.window(front_end, front_end.window())
+            meter.start()
+        last = front_end.last_window()
+        if last is not None:
+            features, zeros = last
+            yield meter.window(front_end, features, zeros=zeros)
 
 
 class _Meter:

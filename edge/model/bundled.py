@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge_genre import bundled
 from edge_genre.errors import ModelError
+from edge_genre.host.files import reading
 
 DEFAULT = "songnet-gtzan"
 ENVIRONMENT = "EDGE_GENRE_MODEL"
@@ -32,13 +33,11 @@ def find_model(model: str | Path | None = None) -> Path:
     """
     name = str(model or os.environ.get(ENVIRONMENT) or DEFAULT)
     path = Path(name)
-    try:
+    with reading(name, ModelError):  # which a name that is too long cannot be
         if path.is_file():
             return path
         if path.is_dir():
             raise ModelError(f"{name}: is a folder, expected a TFLite or ONNX model")
-    except OSError as error:  # such as a name that is too long
-        raise ModelError(f"{name}: cannot be read ({error.strerror})") from None
     known = bundled_models()
     for candidate in known:
         if name in (candidate.stem, candidate.name):

@@ -10,20 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_genre.choices import OUTPUTS
 from edge_genre.errors import ModelError, SpecError
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.host.files import reading, write_whole, writing
 from edge_genre.model.container import CARD, INFO, LABELS, join, kind_of, split
 from edge_genre.model.self_test import SelfTest
 from edge_genre.results import SILENCE
 
-FORMAT_VERSION = 1
-OUTPUTS = ("probabilities", "logits", "log_probabilities")
+FORMAT_VERSION = 1  # the newest; all from 1 on are read
 
 _TEXTS = ("name", "version", "license", "description", "quantization")
 _OBJECTS = ("training", "provenance", "parity")
@@ -116,15 +116,10 @@ class ModelInfo:
         Raises
         ------
         ModelError
-            The format is newer, a value is missing or of the wrong type, or the front-end spec
-            does not match its hash.
+            The format is newer than this program, a value is missing or of the wrong type, or the
+            front-end spec does not match its hash.
         """
-        version = values.get("format_version")
-        if version != FORMAT_VERSION:
-            raise ModelError(
-                f"{INFO} has format version {version!r}, expected {FORMAT_VERSION}: "
-                "update edge-genre, or convert the model again"
-            )
+        _require_readable(values.get("format_version"))
         try:
             described = values["front_end"]
             spec = None if described is None else FrontEndSpec.from_dict(described)
@@ -178,12 +173,11 @@ def read(path: str | Path) -> ModelFile:
         It is missing, empty, damaged, of another kind, or its texts are inconsistent.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such model file") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
+    with reading(path, ModelError):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise ModelError(f"{path}: no such model file") from None
     try:
         kind = kind_of(content)
         graph, texts = split(content)
@@ -235,22 +229,20 @@ def write(path: str | Path, model: bytes, info: ModelInfo) -> None:
     ModelError
         The model is neither TFLite nor ONNX, or the file cannot be written.
     """
-    import tempfile  # a moment's work to load, and who classifies writes no file
-
-    path = Path(path)
     content = attach(model, info)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be written ({error.strerror})") from None
+    with writing(path, ModelError):
+        write_whole(Path(path), content)
+
+
+def _require_readable(version: object) -> None:
+    """Refuse a format that no edge-genre wrote, or one that came after this one."""
+    if type(version) is not int or version < 1:
+        raise ModelError(f"{INFO} has format version {version!r}, expected a whole number from 1")
+    if version > FORMAT_VERSION:
+        raise ModelError(
+            f"{INFO} has format version {version}; this edge-genre reads 1 to {FORMAT_VERSION}: "
+            "update edge-genre"
+        )
 
 
 def _parse(texts: dict[str, str], graph: bytes) -> ModelInfo | None:

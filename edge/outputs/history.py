@@ -19,42 +19,33 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
 
-from edge_genre.errors import EdgeGenreError
 from edge_genre.outputs import Event
+from edge_genre.outputs.history_file import (
+    SCHEMA,
+    HistoryError,
+    is_history,
+    make_table,
+    reading,
+    reason,
+    stamp,
+    valid_text,
+)
+from edge_genre.outputs.plays import Play, PlayMaker
 
-SCHEMA = 1
-_APPLICATION = 0x45644765  # "EdGe": what SQLite and file(1) know a format by
+__all__ = ["MAX_WAITING", "SCHEMA", "History", "HistoryError", "reading"]
+
 PACE_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
-# Two clocks that are further apart have not ticked alike, and a longer hole in the audio ends a
-# play; as much as a song's label is smoothed over.
-_APART_SECONDS = 30.0
 # Plays that are kept while the file cannot be written: some days, and less than a megabyte.
 MAX_WAITING = 2_000
 _LOCK_SECONDS = 0.3  # to wait for another process; twice is less than close() has
 _CLOSE_SECONDS = 0.9
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS plays (
-    id INTEGER PRIMARY KEY,     -- in the order in which they were heard
-    run INTEGER NOT NULL,       -- one for each start of listening
-    number INTEGER NOT NULL,    -- within the run
-    started TEXT NOT NULL,      -- UTC, by the wall clock
-    ended TEXT NOT NULL,        -- likewise; so far, if it still plays
-    seconds REAL NOT NULL,      -- of audio, whatever the clock did
-    label TEXT NOT NULL,        -- a genre, silence or uncertain
-    probability REAL NOT NULL,  -- mean over the windows; 0 for silence and uncertain
-    windows INTEGER NOT NULL,
-    model TEXT NOT NULL,
-    UNIQUE (run, number)
-)"""
 _STORE = """
 INSERT INTO plays (run, number, started, ended, seconds, label, probability, windows, model)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -62,10 +53,6 @@ ON CONFLICT (run, number) DO UPDATE SET started = excluded.started, ended = excl
     seconds = excluded.seconds, probability = excluded.probability, windows = excluded.windows"""
 
 _Row = tuple[int, int, str, str, float, str, float, int, str]
-
-
-class HistoryError(EdgeGenreError):
-    """A history cannot be used: missing, damaged, locked, newer, or no history at all."""
 
 
 class History:
@@ -98,7 +85,7 @@ class History:
         self._run = int.from_bytes(os.urandom(6))  # random: the clock may be what it was before
         self._model = model
         self._lock = threading.Lock()  # of the next three, never held while the disk works
-        self._stretches = _Stretches(uptime or _uptime)
+        self._maker = PlayMaker(uptime or _uptime)
         self._waiting: deque[_Row] = deque()
         self._lost = 0
         self._news: deque[str] = deque()
@@ -114,10 +101,10 @@ class History:
     def write(self, event: Event) -> None:
         """Take one event; microseconds, whatever the disk does."""
         with self._lock:
-            ended = self._stretches.take(event)
+            ended = self._maker.take(event)
             if ended is not None:
                 self._wait_for_disk([self._row(ended)])
-                if len(self._waiting) == MAX_WAITING // 2:  # audio comes much faster than life
+                if len(self._waiting) == MAX_WAITING // 2:  # audio comes much faster than real time
                     self._wake.set()
         if self._worker is None:
             # A daemon: a card that hangs must not keep the process from ending.
@@ -139,17 +126,17 @@ class History:
         while self._news:
             self._say(self._news.popleft())
 
-    def _row(self, play: _Play) -> _Row:
+    def _row(self, play: Play) -> _Row:
         return (
             self._run,
             play.number,
             stamp(play.started),
             stamp(play.ended),
             round(max(0.0, play.end - play.begin), 3),
-            _text(play.label),
+            valid_text(play.label),
             round(play.probabilities / play.windows, 4),
             play.windows,
-            _text(self._model),
+            valid_text(self._model),
         )
 
     def _wait_for_disk(self, rows: Iterable[_Row]) -> None:
@@ -183,8 +170,8 @@ class History:
         with self._lock:
             rows = list(self._waiting)
             self._waiting.clear()
-            if self._stretches.current is not None:
-                rows.append(self._row(self._stretches.current))
+            if self._maker.current is not None:
+                rows.append(self._row(self._maker.current))
         return rows if rows[-1:] != [self._stored] else []
 
     def _put_back(self, ended: list[_Row]) -> None:
@@ -225,8 +212,8 @@ class History:
             self._connection = sqlite3.connect(
                 self._path.absolute(), timeout=_LOCK_SECONDS, isolation_level=None
             )
-            if not _is_history(self._connection):
-                _make(self._connection)
+            if not is_history(self._connection):
+                make_table(self._connection)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA wal_autocheckpoint = 256")
@@ -246,200 +233,6 @@ class History:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
-
-
-@dataclass
-class _Play:
-    """A stretch of one label; positions in the audio in seconds."""
-
-    number: int
-    label: str
-    since: float  # as `edge_genre.listening.playing.Playing` has it
-    begin: float
-    started: datetime
-    end: float
-    ended: datetime
-    probabilities: float = 0.0  # their sum
-    windows: int = 0
-
-    def reach(self, end: float, ended: datetime) -> None:
-        self.end, self.ended = end, ended
-
-    def move(self, by: timedelta) -> None:
-        """Say when it was by a clock that has been set meanwhile."""
-        self.started += by
-        self.ended += by
-
-
-class _Stretches:
-    """Makes plays of events.
-
-    The plays of a run join without gaps, so that they add up to what was heard: the first begins
-    with its first window, each other one where its label began to hold. A hole in the audio (the
-    microphone was away) or in time (the machine slept) ends a play, even if the same genre comes
-    after it: nobody knows what was there.
-    """
-
-    def __init__(self, uptime: Callable[[], float]) -> None:
-        self.current: _Play | None = None
-        self._uptime = uptime
-        self._up = 0.0  # at the event before
-        self._count = 0
-
-    def take(self, event: Event) -> _Play | None:
-        """Take one event; return the play that it ends, if any."""
-        end, since = event.result.end, event.playing.since
-        before, up_before, self._up = self.current, self._up, self._uptime()
-        ended = before
-        if before is None or self._is_apart(before, event, self._up - up_before):
-            self._begin(event, event.result.start)
-        elif (event.playing.label, since) != (before.label, before.since):
-            before.reach(since, event.time - timedelta(seconds=end - since))
-            self._begin(event, since)
-        else:
-            ended = None
-        play = self.current
-        assert play is not None
-        play.reach(end, event.time)
-        play.probabilities += event.playing.probability
-        play.windows += 1
-        return ended
-
-    def _begin(self, event: Event, position: float) -> None:
-        started = event.time - timedelta(seconds=event.result.end - position)
-        self._count += 1
-        self.current = _Play(
-            number=self._count,
-            label=event.playing.label,
-            since=event.playing.since,
-            begin=position,
-            started=started,
-            end=position,
-            ended=started,
-        )
-
-    @staticmethod
-    def _is_apart(play: _Play, event: Event, up: float) -> bool:
-        """Whether there is a hole before an event; if its clock was set, the play is moved."""
-        heard = event.result.end - play.end
-        passed = (event.time - play.ended).total_seconds()
-        # Audio alone would not do: it stops while the machine sleeps. Uptime alone would not do
-        # either: audio from a pipe may come faster than life.
-        if min(abs(passed - heard), abs(passed - up)) > _APART_SECONDS:
-            play.move(timedelta(seconds=passed - heard))
-            passed = heard
-        lost = event.result.start - play.end if event.result.dropped_samples else 0.0
-        return heard < 0 or max(passed - heard, lost) > _APART_SECONDS
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a history for reading, while `History` may be writing to it.
-
-    Raises
-    ------
-    HistoryError
-        There is none, or what is there is not one, or newer, damaged or locked.
-    """
-    with _naming(path, OSError, sqlite3.Error, HistoryError):
-        connection = _open_to_read(path)
-    with contextlib.closing(connection), _naming(path, sqlite3.Error):
-        yield connection
-
-
-def _open_to_read(path: Path) -> sqlite3.Connection:
-    real = path.resolve(strict=True)
-    if not real.is_file():
-        raise HistoryError("is not a file")
-    try:
-        return _connected(f"{real.as_uri()}?mode=ro")
-    except sqlite3.OperationalError as error:
-        # Readers share memory through a file beside the history, which cannot be made in a folder
-        # that is read-only or full. Where nobody has left a log, it can be done without.
-        log = real.with_name(f"{real.name}-wal")
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            raise
-        if log.exists() and log.stat().st_size:
-            raise
-        return _connected(f"{real.as_uri()}?mode=ro&immutable=1")
-
-
-def _connected(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True)
-    try:
-        if _is_history(connection):
-            return connection
-        raise HistoryError("is empty, expected a history of `edge-genre listen --history`")
-    except BaseException:
-        connection.close()
-        raise
-
-
-@contextlib.contextmanager
-def _naming(path: Path, *errors: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except errors as error:
-        raise HistoryError(f"{path}: {reason(error)}") from None
-
-
-def reason(error: Exception) -> str:
-    """Why a history cannot be used, and what to do, as the end of a sentence about the file."""
-    if isinstance(error, HistoryError):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"cannot be opened ({error.strerror})"
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-    known = _REASONS.get(code) or _REASONS.get(code & 0xFF)
-    return known or f"cannot be used ({error or type(error).__name__})"
-
-
-_REASONS = {
-    sqlite3.SQLITE_BUSY: "is locked by another process",
-    sqlite3.SQLITE_READONLY: "is read-only, or its folder is",
-    sqlite3.SQLITE_FULL: "cannot be written, the disk is full",
-    sqlite3.SQLITE_IOERR_SHMSIZE: "cannot be written, the disk is full",
-    sqlite3.SQLITE_IOERR: "cannot be read or written, the disk fails",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: its folder is missing or read-only",
-    sqlite3.SQLITE_CORRUPT: "is damaged: move it away, and a new one is begun",
-    sqlite3.SQLITE_NOTADB: "is not a history: name another file",
-}
-
-
-def _is_history(connection: sqlite3.Connection) -> bool:
-    """Whether a database is a history of a known schema, or empty."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application == 0 and version == 0 and not tables:
-        return False
-    if application != _APPLICATION:
-        raise HistoryError("is another program's database, not a history: name another file")
-    if version > SCHEMA:
-        raise HistoryError(
-            f"has schema {version}, and this edge-genre knows {SCHEMA}: update it, or name another "
-            "file"
-        )
-    return True
-
-
-def _make(connection: sqlite3.Connection) -> None:
-    """Make the table; another process may be doing the same."""
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_TABLE)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    connection.execute("COMMIT")
-
-
-def stamp(time: datetime) -> str:
-    """UTC as the history has it: ISO 8601 to the millisecond, in the order of time as text."""
-    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
-
-
-def _text(name: str) -> str:
-    """A name that SQLite takes; one that comes from a file name may hold bytes that are no text."""
-    return name.encode(errors="backslashreplace").decode()
 
 
 def _uptime() -> float:

@@ -1,7 +1,7 @@
 """Telling the service manager how a service is, by the protocol of sd_notify(3).
 
 systemd gives a service of ``Type=notify`` the address of a datagram socket in ``$NOTIFY_SOCKET``,
-and with ``WatchdogSec=`` the longest silence that it bears in ``$WATCHDOG_USEC``.
+and with ``WatchdogSec=`` the longest silence that it allows in ``$WATCHDOG_USEC``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-# The manual advises half of the interval; a third bears one call that comes late.
+# The manual advises half of the interval; with a third, one call may come late.
 _PER_INTERVAL = 3
 
 
@@ -24,7 +24,7 @@ class ServiceManager:
     Parameters
     ----------
     environment : where the manager's variables are
-    clock : seconds of life
+    clock : monotonic time, seconds
     """
 
     def __init__(
@@ -96,7 +96,7 @@ def _address(text: str) -> str:
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
-    """The longest silence that the manager bears of this process, if it watches it."""
+    """The longest silence that the manager allows this process, if it watches it."""
     try:
         seconds = int(environment.get("WATCHDOG_USEC", "")) / 1e6
         pid = int(environment.get("WATCHDOG_PID") or os.getpid())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import edge_genre
 from edge_genre.demo import clip
 
 HEAVY = (
@@ -127,6 +128,10 @@ def test_wheel_holds_what_the_runtime_needs(wheel: list[str]) -> None:
         "edge_genre/bundled/songnet-gtzan.onnx",
     ):
         assert name in wheel
+
+
+def test_wheel_has_the_version_of_the_program(wheel: list[str]) -> None:
+    assert f"edge_genre-{edge_genre.__version__}.dist-info/METADATA" in wheel
 
 
 def test_wheel_holds_every_module(wheel: list[str]) -> None:

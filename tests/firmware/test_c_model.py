@@ -178,7 +178,7 @@ int main(void) {
 
 def _example(folder: Path, stub: Path, *options: str) -> Path:
     """The exported example with a C program that calls it."""
-    require("g++")
+    require("gcc", "g++")
     program, flags = folder / "example", "-Wall -Wextra -Werror".split()
     (folder / "main.c").write_text(_CLASSIFY)
     objects = [folder / "main.o", folder / "model.o"]

@@ -49,7 +49,7 @@ def _run(processor: str, vectors: Path, folder: Path) -> tuple[bool, float, floa
         ],
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=300,
         stdin=subprocess.DEVNULL,
     )
     right, largest, ticks = result.stdout.split()
@@ -101,10 +101,11 @@ def test_the_self_check_here(vectors: Path, tmp_path: Path) -> None:
     for path in vectors.glob("*.h"):
         text = path.read_text().replace("#define EG_AMIN 1e-10f", "#define EG_AMIN (-1.0f)")
         (damaged / path.name).write_text(re.sub(r"(eg_hann.*\n +)\S+", r"\1NAN,", text))
-    for folder, expected in ((vectors, b"1 4"), (damaged, b"0 0")):
+    for folder, expected in ((vectors, b"1"), (damaged, b"0")):
         command = ["gcc", *STRICT, *SANITIZED, f"-I{folder}", f"-I{SOURCES}", *files]
         subprocess.run([*command, "-lm", "-o", program], check=True)
-        assert subprocess.run([program], capture_output=True, check=True).stdout[:3] == expected
+        right, _ = subprocess.run([program], capture_output=True, check=True).stdout.split()
+        assert right == expected
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m7", "cortex-m33"])

@@ -240,7 +240,7 @@ def soak(hours: float, output: str = "json", look: Callable[[Look], None] = lamb
             if not microphone.full:
                 microphone.give(microphone.given + microphone.block)
             time.sleep(0.02)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert done.windows == total, errors
         assert "Traceback" not in errors, errors

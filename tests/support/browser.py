@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_genre.model.file import read, write
 from tests.support.requirements import require_package, require_system
+from tests.support.waiting import PATIENCE
 
 _ROOT = Path(__file__).parents[2]
 PAGE = _ROOT / "firmware_notes" / "browser"
@@ -90,7 +91,9 @@ def launched(driver: Any, *arguments: str) -> Iterator[Any]:
     """A browser, `Browser` of Playwright, with more command-line arguments."""
     # Containers have no namespaces for the sandbox, and the pages are our own.
     options = ["--no-sandbox", *arguments]
-    browser = driver.chromium.launch(executable_path=chromium(), args=options)
+    browser = driver.chromium.launch(
+        executable_path=chromium(), args=options, timeout=PATIENCE * 1000
+    )
     try:
         yield browser
     finally:
@@ -103,6 +106,7 @@ class Visit:
     def __init__(self, running: Any, url: str, **context: Any) -> None:
         self.context = running.new_context(**context)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
         self.requests: list[str] = []
         self.mistakes: list[str] = []
         self.context.on("request", lambda request: self.requests.append(request.url))
@@ -116,7 +120,9 @@ class Visit:
     def __exit__(self, *_: object) -> None:
         self.context.close()
 
-    def shows(self, element: str, text: str | re.Pattern[str], *, seconds: float = 60) -> None:
+    def shows(
+        self, element: str, text: str | re.Pattern[str], *, seconds: float = PATIENCE
+    ) -> None:
         """Wait until an element, by its id, has a text."""
         from playwright.sync_api import expect
 
@@ -150,7 +156,7 @@ class Visit:
     def problem(self) -> str:
         """Wait for an error and return it."""
         error = self.page.locator("#error")
-        error.wait_for(state="visible", timeout=30_000)
+        error.wait_for(state="visible")
         return str(error.inner_text())
 
 

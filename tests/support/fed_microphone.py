@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.audio.microphone import block_seconds
+from tests.support.waiting import PATIENCE
 
 RATE = 44_100  # at which PortAudio opens ALSA's null device, in stereo and 32-bit floats
 _PIPE_BYTES = 1 << 20  # as much as a pipe may have without root
@@ -70,7 +71,7 @@ class FedMicrophone:
             start = self.given * 8 % len(self._sound)
             block = self._sound[start : start + self.block * 8]
             block += self._sound[: self.block * 8 - len(block)]
-            patience = time.monotonic() + 60
+            patience = time.monotonic() + PATIENCE
             while self.full:
                 assert time.monotonic() < patience, "nobody listens"
                 time.sleep(0.001)

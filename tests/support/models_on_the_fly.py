@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_genre.engines import Engine
 from edge_genre.frontend import FrontEnd, FrontEndSpec
-from edge_genre.model.file import ModelFile, ModelInfo, attach
+from edge_genre.model import container
+from edge_genre.model.file import ModelFile, ModelInfo, attach, digest
 from edge_genre.model.self_test import SelfTest, probe, signal
 
 LABELS = ("blues", "jazz", "rock")
@@ -100,6 +102,21 @@ def self_test(spec: FrontEndSpec = SPEC, tolerance: float = 1e-3) -> SelfTest:
 def onnx_model(**changes: Any) -> bytes:
     """A whole model file's content."""
     return attach(onnx_graph(), info(**({"self_test": self_test()} | changes)))
+
+
+def edited(
+    content: bytes, change: dict[str, Any], labels: str | None = None, *, without: str = ""
+) -> bytes:
+    """A model with values of its description changed, by somebody who also mends the digest."""
+    graph, texts = container.split(content)
+    if labels is not None:
+        texts[container.LABELS] = labels
+    values = json.loads(texts[container.INFO]) | change
+    values.pop(without, None)
+    labels_now, card = texts[container.LABELS].splitlines(), texts.get(container.CARD, "")
+    values["sha256"] = digest(graph, labels_now, values, card)
+    texts[container.INFO] = json.dumps(values)
+    return container.join(graph, texts)
 
 
 def engine(model: ModelFile, shape: Sequence[int], output: str = "probabilities") -> Engine:

@@ -8,10 +8,10 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.support.waiting import wait_for
 
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 
@@ -63,7 +63,7 @@ class Mosquitto:
     def retained(self, topic: str, count: int = 99) -> dict[str, str]:
         """What somebody gets who comes now, and waits for so many messages or a second."""
         options = ("--retained-only", "-C", str(count), "-W", "1")
-        found, _ = self.subscriber(topic, *options).communicate(timeout=20)
+        found, _ = self.subscriber(topic, *options).communicate(timeout=300)
         rows = [line.split("\t", 3) for line in found.splitlines()]
         assert all(row[1:3] == ["1", "1"] for row in rows)  # retained, and at least once
         return {row[0]: row[3] for row in rows}
@@ -74,10 +74,3 @@ class Mosquitto:
     def state(self, topic: str = "music") -> dict[str, Any] | None:
         text = self.word(topic)
         return None if text is None else json.loads(text)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)

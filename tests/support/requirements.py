@@ -23,6 +23,12 @@ def require_package(name: str) -> ModuleType:
         _skip(f"not installed: {name}")
 
 
+def require_root(why: str) -> None:
+    """Skip a test that only root may run; or fail it, as above."""
+    if os.geteuid() != 0:
+        _skip(f"not root: {why}")
+
+
 def _skip(reason: str) -> NoReturn:
     if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
         pytest.fail(reason)

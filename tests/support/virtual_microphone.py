@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
+
+from tests.support.waiting import wait_for
 
 _ASOUNDRC = """
 pcm.!default { type pulse }
@@ -130,22 +131,20 @@ class VirtualMicrophone:
         return subprocess.Popen(["paplay", "--device=vmic", str(path)], env=self.env)
 
     def _wait_for(self, daemon: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 20
-        while not self._socket.exists():
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                self._log.seek(0)
-                raise RuntimeError(f"PulseAudio did not start: {self._log.read()}")
-            time.sleep(0.05)
+        wait_for(lambda: self._socket.exists() or daemon.poll() is not None)
+        if daemon.poll() is not None:
+            self._log.seek(0)
+            raise RuntimeError(f"PulseAudio did not start: {self._log.read()}")
 
     def _pactl(self, *arguments: str) -> None:
-        subprocess.run(["pactl", *arguments], env=self.env, check=True, timeout=20)
+        subprocess.run(["pactl", *arguments], env=self.env, check=True, timeout=300)
 
     def _record(self, seconds: float) -> None:
         program = (
             "import sounddevice as s; "
             f"s.rec(int({seconds} * 44100), samplerate=44100, channels=1, blocking=True)"
         )
-        subprocess.run([sys.executable, "-c", program], env=self.env, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program], env=self.env, check=True, timeout=300)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

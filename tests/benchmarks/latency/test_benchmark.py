@@ -19,6 +19,7 @@ from edge_genre.cli import main
 from edge_genre.demo import clip
 from edge_genre.host.machine import this_machine
 from edge_genre.model.bundled import find_model
+from tests.support.waiting import on_time
 
 MODELS = ("songnet-gtzan", "songnet-gtzan.onnx", "tiny-gtzan")
 
@@ -52,7 +53,8 @@ def test_what_is_said_of_a_model(result: dict[str, Any]) -> None:
         memory = each["memory_mb"]
         assert 5 < memory["python"] < memory["resident"] <= memory["peak"] < 200
         assert each["first_window_ms"] > 0
-        assert each["load_ms"] + each["self_test_ms"] < each["start_ms"]
+        parts = each["load_ms"] + each["self_test_ms"]  # of another process than the whole
+        on_time(parts < each["start_ms"], f"{parts} ms of {each['start_ms']} ms")
         song = Classifier.load(path).classify_file(clip())
         assert each["result"]["label"] == song.label
         assert each["result"]["probabilities"] == pytest.approx(song.probabilities, abs=1e-3)
@@ -93,7 +95,7 @@ def test_paced_takes_as_long_as_life() -> None:
     steps = streaming.measure(10)
     # The first window is whole after three seconds, and each other one a hop later.
     assert 3 + 10 * hop - 0.2 < loop.waited + sum(steps.total) / 1e3 + streaming.first_ms / 1e3
-    assert max(steps.total) < 3000
+    on_time(max(steps.total) < 3000, "waiting counts as work")
 
 
 def test_a_loop_goes_round_without_a_seam() -> None:

@@ -28,8 +28,8 @@ def test_a_row_a_file(tmp_path: Path) -> None:
     ]
     for row in rows:
         ready, median, slow = map(float, row[3:])
-        assert 0 < ready < 100
-        assert 0.1 < median <= slow < 1000
+        assert ready > 0
+        assert 0 < median <= slow
 
 
 def test_a_model_that_the_page_refuses(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from edge_genre.errors import ConversionError
 from edge_genre.frontend import PRESETS, FrontEndSpec
 from edge_genre.model.file import attach
 from edge_genre.model.self_test import signal
+from tests.support.c_compiler import require
 from tests.support.models_on_the_fly import info, onnx_graph
 
 CASES = ["self_test", "silence", "chirp", "clipped", "music"]
@@ -107,6 +108,7 @@ def test_every_format_holds_the_same_numbers(folder: Path, vectors: Golden, tmp_
 
 def _compiled(path: Path, folder: Path) -> bytes:
     """The arrays of a case's header, as a program sees them."""
+    require("gcc")
     names = ("pcm", "features", "probabilities")
     writes = "".join(
         f"fwrite(golden_music_{name}, 1, sizeof golden_music_{name}, stdout);" for name in names

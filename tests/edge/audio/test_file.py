@@ -235,7 +235,7 @@ def test_ring_between_threads() -> None:
     def reader() -> None:
         count = 0
         while count < total:
-            block = ring.read(timeout=5)
+            block = ring.read(timeout=60)
             assert len(block)
             received.append(block)
             count += len(block)
@@ -249,7 +249,7 @@ def test_ring_between_threads() -> None:
             pass
         ring.write(block[:, None])
         position += len(block)
-    thread.join(timeout=30)
+    thread.join(timeout=300)
     assert not thread.is_alive()
     assert ring.dropped == 0
     np.testing.assert_array_equal(np.concatenate(received), np.arange(total, dtype=np.float32))
@@ -271,9 +271,9 @@ def test_ring_samples_that_were_taken_wake_nobody() -> None:
     ring = Ring(100)
     for size in (5, 7):
         ring.write(np.ones((size, 1), np.float32))
-        assert len(ring.read(timeout=5)) == size
+        assert len(ring.read(timeout=60)) == size
     threading.Timer(0.05, ring.write, [np.ones((9, 1), np.float32)]).start()
-    assert len(ring.read(timeout=5)) == 9
+    assert len(ring.read(timeout=60)) == 9
     assert len(ring.read(timeout=0.01)) == 0
 
 

@@ -68,7 +68,7 @@ def test_same_rate_changes_nothing() -> None:
     np.testing.assert_array_equal(resample(samples, 22_050, 22_050), samples)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     source=st.sampled_from([*RATES, 22_051]),
     target=st.sampled_from([16_000, 22_050, 44_100]),

@@ -12,8 +12,8 @@ import soundfile
 from edge_genre import Classifier
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import read
-from tests.edge.cli.test_cli import run
 from tests.support import models_on_the_fly as small
+from tests.support.command_line import run
 from tests.support.signals import music
 
 RATE = 22_050

@@ -19,6 +19,7 @@ from edge_genre.demo import clip
 from edge_genre.results import SILENCE
 from tests.support.requirements import require_system
 from tests.support.virtual_microphone import VirtualMicrophone, missing
+from tests.support.waiting import on_time
 
 pytestmark = pytest.mark.alone
 
@@ -58,14 +59,14 @@ def test_labels_agree_with_classify(
     first = process.stdout.readline()  # a window has been heard: the stream is running
     player = microphone.play(played)
     rest, errors = process.communicate(timeout=seconds + 40)
-    assert player.wait(timeout=10) == 0
+    assert player.wait(timeout=300) == 0
     assert process.returncode == 0, errors
     windows = [json.loads(line) for line in (first + rest).splitlines()]
 
     assert windows[0]["label"] == SILENCE
-    assert sum(window["dropped_samples"] for window in windows) == 0
-    assert sum(window["skipped_windows"] for window in windows) == 0
-    assert "lost audio" not in errors
+    lost = sum(window["dropped_samples"] + window["skipped_windows"] for window in windows)
+    assert (lost > 0) == ("lost audio" in errors), "what is lost is said"
+    on_time(lost == 0, f"{errors.count('lost audio')} times audio was lost")
     starts = [window["start"] for window in windows]
     # The last one ends with the audio, wherever that is.
     np.testing.assert_allclose(np.diff(starts[:-1]), hop, atol=2e-3)
@@ -105,13 +106,13 @@ def test_pulled_out_and_plugged_in_again(microphone: VirtualMicrophone) -> None:
     time.sleep(3)
     microphone.plug_in()
     player = microphone.play(clip())
-    rest, errors = process.communicate(timeout=90)
+    rest, errors = process.communicate(timeout=300)
     player.wait()
     assert process.returncode == 0, errors
     windows = [json.loads(line) for line in (first + rest).splitlines()]
     said = errors.splitlines()
     assert any("waiting for it to come back" in line for line in said)
-    assert any("is back after" in line for line in said)
+    on_time(any("is back after" in line for line in said), "not back after 12 s")
     dropped = [window["dropped_samples"] for window in windows]
     gap = max(dropped)
     (after,) = np.flatnonzero(np.array(dropped) == gap)
@@ -119,7 +120,7 @@ def test_pulled_out_and_plugged_in_again(microphone: VirtualMicrophone) -> None:
     # Time went on, and no window holds sound from both sides.
     assert windows[after]["start"] >= windows[after - 1]["end"] + gap / 44_100 - 0.6
     heard = [window["label"] for window in windows[after:] if window["label"] != SILENCE]
-    assert len(heard) >= 5
+    on_time(len(heard) >= 5, f"{len(heard)} windows heard again")
 
 
 def test_python_api(microphone: VirtualMicrophone) -> None:
@@ -135,7 +136,7 @@ for window in Classifier.load().listen(hop=0.5):
         env=microphone.env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert len(result.stdout.splitlines()) == 3
@@ -147,7 +148,7 @@ def test_devices(microphone: VirtualMicrophone) -> None:
         env=microphone.env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     found = [json.loads(line) for line in result.stdout.splitlines()]
@@ -161,7 +162,7 @@ def test_unknown_device(microphone: VirtualMicrophone) -> None:
         env=microphone.env | {"EDGE_GENRE_DEVICE": "gramophone"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert result.returncode == 1
@@ -182,7 +183,7 @@ def test_no_microphone(tmp_path: Path, command: str) -> None:
         env={**os.environ, "HOME": str(tmp_path), "PULSE_SERVER": "unix:/nonexistent"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert result.returncode == 1
@@ -205,7 +206,7 @@ def test_portaudio_is_not_installed(tmp_path: Path, command: str) -> None:
             env={**os.environ, "PYTHONPATH": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert result.returncode == code, result.stderr

@@ -26,10 +26,11 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.demo import clip
 from edge_genre.results import SILENCE
 from tests.support.fed_microphone import RATE, FedMicrophone
-from tests.support.mosquitto import Mosquitto, wait_for
+from tests.support.mosquitto import Mosquitto
 from tests.support.mosquitto import missing as broker_missing
 from tests.support.requirements import require_system
 from tests.support.virtual_microphone import missing as sound_missing
+from tests.support.waiting import PATIENCE, on_time, wait_for
 
 pytestmark = pytest.mark.alone
 
@@ -109,7 +110,7 @@ class Listening:
         """Send SIGTERM; return the seconds that it took to end. A silent device gives nothing."""
         begin = time.monotonic()
         self.process.terminate()
-        while self.process.poll() is None and time.monotonic() < begin + 20:
+        while self.process.poll() is None and time.monotonic() < begin + PATIENCE:
             if not self.microphone.full and not silent:
                 self.rush_block()
             time.sleep(0.01)
@@ -125,7 +126,7 @@ class Listening:
 
     def join(self) -> None:
         for reader in self._readers:
-            reader.join(10)
+            reader.join()
         assert not any("Traceback" in line for line in self.said), self.said
 
 
@@ -171,6 +172,10 @@ def stored(path: Path) -> int:
     return 0
 
 
+def ends_within(seconds: float, took: float) -> None:
+    on_time(took < seconds, f"ended {took:.2f} s after SIGTERM")
+
+
 def test_busy_device(tmp_path: Path) -> None:
     """PortAudio leaves out a card that another program holds; the kernel knows which that is."""
     require_system([package for package in sound_missing() if package == "libportaudio2"])
@@ -189,7 +194,7 @@ def test_busy_device(tmp_path: Path) -> None:
         env={**os.environ, "HOME": str(tmp_path), "PULSE_SERVER": "unix:/nonexistent"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert result.returncode == 1
@@ -254,9 +259,11 @@ def test_slow_inference(listen: Callable[..., Listening], report: Callable[[str]
     ]
     skipped = [window["skipped_windows"] for window in listening.windows[2:]]
     report(f"2.5 s a window, one a second: {max(late[2:]):.1f} s late at most")
-    assert all(1 <= count <= 3 for count in skipped)
-    assert sum(window["dropped_samples"] for window in listening.windows) == 0
-    assert max(late[2:]) < 2.5 + HOP + 2.0  # what waits in the pipe and in blocks included
+    dropped = sum(window["dropped_samples"] for window in listening.windows)
+    on_time(all(1 <= count <= 3 for count in skipped), f"windows skipped: {skipped}")
+    on_time(dropped == 0, f"{dropped} samples dropped")
+    # What waits in the pipe and in blocks included.
+    on_time(max(late[2:]) < 2.5 + HOP + 2.0, f"{max(late[2:]):.1f} s late")
 
 
 @pytest.fixture
@@ -282,7 +289,7 @@ def test_broker_is_killed_and_started_again(
     listening.hear(300)
     assert sum(window["dropped_samples"] for window in listening.windows) == 0
     broker.start()
-    wait_for(lambda: broker.word("music/availability") == "online", 60)
+    wait_for(lambda: broker.word("music/availability") == "online")
     newest = listening.windows[-1]
     labels = [window["playing"]["label"] for window in listening.windows]
     changes = sum(a != b for a, b in pairwise(labels))
@@ -297,7 +304,7 @@ def test_broker_is_killed_and_started_again(
     back = next(line for line in listening.said if "states were dropped" in line)
     # One state waits, the others of the time without a broker are counted.
     assert 5 < int(back.split("; ")[1].split()[0]) <= changes
-    assert listening.terminate() < 1.0
+    ends_within(1.0, listening.terminate())
     assert broker.word("music/availability") == "offline"
 
 
@@ -307,7 +314,7 @@ def test_sigterm(listen: Callable[..., Listening], broker: Mosquitto, tmp_path: 
     listening.hear(30)
     wait_for(broker.state)
     listening.rush_block()
-    assert listening.terminate() < 1.0
+    ends_within(1.0, listening.terminate())
     assert sum(play["windows"] for play in plays(history)) >= len(listening.windows) - 1
     assert not history.with_name("plays.db-wal").exists()
     assert broker.word("music/availability") == "offline"
@@ -318,7 +325,7 @@ def test_sigterm_while_the_device_hangs(listen: Callable[..., Listening], tmp_pa
     history = tmp_path / "plays.db"
     listening = listen("--history", history)
     listening.hear(20)
-    assert listening.terminate(silent=True) < 1.5  # with allowance for a busy machine
+    ends_within(1.5, listening.terminate(silent=True))
     assert sum(play["windows"] for play in plays(history)) >= len(listening.windows) - 1
 
 
@@ -374,10 +381,10 @@ def test_stdout_is_closed(microphone: FedMicrophone, tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stderr is not None
     microphone.give(int(3.5 * RATE))
-    assert select.select([process.stdout], [], [], 30)[0]
+    assert select.select([process.stdout], [], [], PATIENCE)[0]
     assert json.loads(process.stdout.readline())["label"] != SILENCE
     process.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         if not microphone.full:
             microphone.give(microphone.given + microphone.block)

@@ -13,7 +13,7 @@ from edge_genre import Classifier
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.train.baselines import score_baselines, statistics
 from edge_genre.models.train.recipes import RECIPES
-from tests.edge.cli.test_cli import run
+from tests.support.command_line import run
 
 SPEC = RECIPES["songnet"].spec
 RATE, SECONDS, PER_GENRE = 22_050, 8, 12

@@ -182,7 +182,7 @@ def test_deltas_equal_librosa(n_frames: int) -> None:
         np.testing.assert_allclose(out[order - 1], expected, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(n_in=st.integers(1, 60), n_out=st.integers(1, 200))
 def test_resizing_equals_pytorch(n_in: int, n_out: int) -> None:
     torch = require_package("torch")
@@ -193,7 +193,7 @@ def test_resizing_equals_pytorch(n_in: int, n_out: int) -> None:
     np.testing.assert_allclose(tables.resize(n_in, n_out) @ values, theirs[0, 0], atol=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), n=st.integers(20, 400), density=st.floats(0.02, 1))
 def test_beats_of_any_onsets_equal_librosa(seed: int, n: int, density: float) -> None:
     rng = np.random.default_rng(seed)
@@ -205,7 +205,7 @@ def test_beats_of_any_onsets_equal_librosa(seed: int, n: int, density: float) ->
     np.testing.assert_array_equal(tracker.beats(onsets, found), beats)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 260), density=st.floats(0, 1))
 def test_mean_tempogram_equals_librosa(seed: int, n: int, density: float) -> None:
     """Short signals have a closed form; both hold with and without onsets at the ends."""
@@ -236,7 +236,9 @@ def test_channels_last_is_the_transpose() -> None:
     np.testing.assert_array_equal(last.transpose(2, 0, 1), FrontEnd(SPEC)(window))
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.large_base_example])
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.large_base_example, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_stream_equals_batch(data: st.DataObject) -> None:
     """For blocks of any size, hops on the frame grid and off it."""

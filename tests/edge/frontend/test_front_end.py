@@ -149,7 +149,7 @@ def test_waveform_kind_is_the_samples() -> None:
     np.testing.assert_array_equal(FrontEnd(spec)(samples), samples)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_stream_equals_batch(data: st.DataObject) -> None:
     """For blocks, hops and paddings of any size; and again after a reset."""

@@ -1,72 +1,44 @@
-"""`edge-genre doctor`: it finds what is wrong, says what to do, and outlives what it looks at."""
+"""The doctor outlives what it looks at, and looks at everything."""
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
-from click.testing import CliRunner
 
-import edge_genre
-from edge_genre.cli import main
-from edge_genre.host.machine import Condition, Machine
-from edge_genre.listening.playing import NowPlaying
 from edge_genre.model.bundled import bundled_models
-from edge_genre.outputs import Event
-from edge_genre.outputs.history import History
-from edge_genre.results import WindowResult
-from edge_genre.service import doctor
-from edge_genre.service.doctor import BROKEN, OK, WARNING, Finding, Patient, closed_cards, machine
-from tests.support.requirements import require_system
-from tests.support.virtual_microphone import VirtualMicrophone, missing, no_microphone
-
-PACKAGES = str(Path(edge_genre.__file__).parents[1])
-RATE = 44_100
+from edge_genre.service import checks, doctor
+from edge_genre.service.checks import BROKEN, OK, WARNING, Finding, Options
+from tests.support.doctor import PACKAGES, look, only, pretend_engine
+from tests.support.virtual_microphone import VirtualMicrophone
 
 
-def look(name: str, subject: str = "", **values: object) -> list[Finding]:
-    """One check, in a process of its own."""
-    return list(doctor._in_child(name, subject, Patient(**values)))  # type: ignore[arg-type]
+def test_the_others_are_looked_at_all_the_same(
+    pretended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_engine(pretended, "import os; os.abort()")
+    monkeypatch.setattr(checks, "bundled_models", lambda: [Path("tiny-gtzan.tflite")])
+    seen: list[str] = []
+    options = Options(recording=False)
+    findings = list(doctor.examine(options, progress=seen.append))
+    states = {(found.check, found.state) for found in findings}
+    assert {("engine", BROKEN), ("engine", OK), ("model", BROKEN), ("machine", OK)} <= states
+    assert "model tiny-gtzan.tflite" in seen
+    assert any("SIGABRT" in found.found for found in findings)
 
 
-def only(findings: list[Finding]) -> Finding:
-    (found,) = findings
-    return found
-
-
-@pytest.fixture
-def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose modules come before those that are installed, in child processes."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), PACKAGES)))
-    return tmp_path
-
-
-# Engines and models
-
-
-def pretend_engine(folder: Path, body: str, package: str = "ai_edge_litert") -> None:
-    (folder / package).mkdir()
-    (folder / package / "__init__.py").touch()
-    (folder / package / "interpreter.py").write_text(body)
-
-
-def test_engines_and_models_that_work() -> None:
-    engine = only(look("engine", "ai-edge-litert"))
-    assert engine.state == OK
-    assert engine.found.startswith("ai-edge-litert ")
-    model = only(look("model", "tiny-gtzan.onnx"))
-    assert model.state == OK
-    assert model.found.startswith("tiny-gtzan.onnx: off by ")
-    assert only(look("numpy")) == Finding("numpy", OK, np.__version__)
+def test_nothing_is_recorded_where_there_is_no_microphone(
+    pretended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pretended / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.setattr(checks, "installed_engines", list)
+    seen: list[str] = []
+    list(doctor.examine(Options(), progress=seen.append))
+    assert "microphone" in seen
+    assert "recording" not in seen
 
 
 def test_an_illegal_instruction(pretended: Path) -> None:
@@ -77,18 +49,11 @@ def test_an_illegal_instruction(pretended: Path) -> None:
     assert "another version" in found.advice
 
 
-def test_the_others_are_looked_at_all_the_same(
-    pretended: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pretend_engine(pretended, "import os; os.abort()")
-    monkeypatch.setattr(doctor, "bundled_models", lambda: [Path("tiny-gtzan.tflite")])
-    seen: list[str] = []
-    patient = Patient(recording=False)
-    findings = list(doctor.examine(patient, progress=seen.append))
-    states = {(found.check, found.state) for found in findings}
-    assert {("engine", BROKEN), ("engine", OK), ("model", BROKEN), ("machine", OK)} <= states
-    assert "model tiny-gtzan.tflite" in seen
-    assert any("SIGABRT" in found.found for found in findings)
+def test_portaudio_ends_the_process(pretended: Path) -> None:
+    (pretended / "sounddevice.py").write_text("import os; os.abort()")
+    found = only(look("microphone"))
+    assert "SIGABRT" in found.found
+    assert "libportaudio2" in found.advice
 
 
 def test_a_check_that_hangs(pretended: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,136 +69,10 @@ def test_a_process_that_ends_early(pretended: Path) -> None:
     assert found.found == "ai-edge-litert: its process ended with exit code 7 (lost the plot)"
 
 
-def test_an_engine_that_answers_wrongly(pretended: Path) -> None:
-    body = """
-from ai_edge_litert.interpreter import Interpreter as Right
-class Interpreter(Right):
-    def get_tensor(self, index):
-        print("a library may print, too")
-        return super().get_tensor(index)[..., ::-1].copy()
-"""
-    pretend_engine(pretended, body, "tflite_runtime")
-    found = only(look("engine", "tflite-runtime"))
-    assert found.state == BROKEN
-    assert "self-test failed with tflite-runtime" in found.found
-
-
-def test_no_numpy(pretended: Path) -> None:
-    (pretended / "numpy.py").write_text(
-        "raise ImportError('libopenblas.so.0: cannot open shared object file')"
-    )
-    found = only(look("numpy"))
-    assert (found.state, found.advice) == (BROKEN, "sudo apt install libopenblas0")
-    found = only(look("engine", "ai-edge-litert"))
-    assert found.state == BROKEN
-    assert "libopenblas" in found.found
-
-
-def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_is_installed", lambda name: False)
-    findings = list(doctor._guarded("engines", "", Patient()))
-    assert [found.state for found in findings] == [BROKEN, OK]
-    assert "pip install ai-edge-litert" in findings[0].advice
-    assert doctor._engines() == []
-    assert doctor._models() == []
-
-
-def test_tensorflow_only_where_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {"ai-edge-litert", "tensorflow"}
-    monkeypatch.setattr(doctor, "_is_installed", lambda name: name in names)
-    assert doctor._engines() == ["ai-edge-litert"]
-    names.remove("ai-edge-litert")
-    assert doctor._engines() == ["tensorflow"]
-    assert doctor._models() == [path.name for path in bundled_models() if path.suffix == ".tflite"]
-
-
 def test_where_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """As under QEMU's emulation of one process."""
     monkeypatch.setattr(sys, "executable", "/none")
     assert only(look("numpy")) == Finding("numpy", OK, np.__version__)
-
-
-def test_nothing_heavy_is_loaded() -> None:
-    program = (
-        "import sys, edge_genre.service.doctor, edge_genre.cli.doctor as d; d.command(['--help'], "
-    )
-    program += "standalone_mode=False); print([n for n in ('numpy', 'rich') if n in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.splitlines()[-1] == "[]"
-
-
-# The microphone
-
-
-@pytest.fixture(scope="module")
-def microphone() -> Iterator[VirtualMicrophone]:
-    require_system(missing())
-    with VirtualMicrophone(RATE) as virtual:
-        yield virtual
-
-
-@pytest.fixture
-def hearing(microphone: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch) -> VirtualMicrophone:
-    """Child processes hear the virtual microphone."""
-    for name, value in microphone.env.items():
-        monkeypatch.setenv(name, value)
-    return microphone
-
-
-@pytest.mark.alone
-def test_devices_and_rates(hearing: VirtualMicrophone) -> None:
-    findings = look("microphone")
-    assert {found.state for found in findings} == {OK}
-    assert findings[0].check == "portaudio"
-    assert "PortAudio V19" in findings[0].found
-    chosen = only([found for found in findings if found.check == "microphone"])
-    assert ": default (ALSA)" in chosen.found
-    assert "44100" in chosen.found
-    assert "48000" in chosen.found
-    _, other = look("microphone", device="gramophone")
-    assert other.state == BROKEN
-    assert "'gramophone' is no input device" in other.found
-
-
-def sine(level: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """A minute of a tone with a level in dBFS; above -3, it is clipped."""
-    t = np.arange(60 * RATE) / RATE
-    return np.clip(np.sqrt(2) * 10 ** (level / 20) * np.sin(2 * np.pi * 440 * t), -1, 1)
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize(
-    ("level", "state", "said", "advice"),
-    [
-        (-20.0, OK, "-20.0 dBFS", ""),
-        (-75.0, WARNING, "below -60 dBFS it counts as silence", "raise the capture level"),
-        (3.0, WARNING, "of it is clipped", "lower the capture level"),
-        (None, WARNING, "digital silence", "is it muted"),
-    ],
-)
-def test_recording(
-    hearing: VirtualMicrophone,
-    tmp_path: Path,
-    level: float | None,
-    state: str,
-    said: str,
-    advice: str,
-) -> None:
-    path = tmp_path / "tone.wav"
-    player = None
-    if level is not None:
-        soundfile.write(path, sine(level), RATE, subtype="FLOAT")
-        player = hearing.play(path)
-        time.sleep(0.5)
-    found = only(look("recording"))
-    if player is not None:
-        player.kill()
-        player.wait()
-    assert (found.state, found.found.startswith(f"a second at {RATE} Hz")) == (state, True)
-    assert said in found.found
-    assert advice in found.advice
 
 
 @pytest.mark.alone
@@ -257,277 +96,3 @@ def test_everything(hearing: VirtualMicrophone, tmp_path: Path) -> None:
     assert checks.count("model") == len(bundled_models())
     warnings = sum(found["state"] == WARNING for found in findings)
     assert result.stderr.startswith(f"0 broken, {warnings} warning")
-
-
-def test_no_microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_system([package for package in missing() if package == "libportaudio2"])
-    for name, value in no_microphone(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    portaudio, found = look("microphone")
-    assert portaudio.state == OK
-    assert (found.check, found.state, found.found) == ("microphone", BROKEN, "none found")
-    assert "plug one in" in found.advice
-
-
-def test_portaudio_is_not_installed(pretended: Path) -> None:
-    (pretended / "sitecustomize.py").write_text(
-        "import ctypes.util; ctypes.util.find_library = lambda name: None\n"
-    )
-    found = only(look("microphone"))
-    assert found.state == BROKEN
-    assert "apt install libportaudio2" in found.found
-
-
-def test_portaudio_ends_the_process(pretended: Path) -> None:
-    (pretended / "sounddevice.py").write_text("import os; os.abort()")
-    found = only(look("microphone"))
-    assert "SIGABRT" in found.found
-    assert "libportaudio2" in found.advice
-
-
-def test_nothing_is_recorded_where_there_is_no_microphone(
-    pretended: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (pretended / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
-    monkeypatch.setattr(doctor, "_engines", list)
-    seen: list[str] = []
-    list(doctor.examine(Patient(), progress=seen.append))
-    assert "microphone" in seen
-    assert "recording" not in seen
-
-
-def test_sound_cards_of_another_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("pcmC1D0c", "pcmC0D0p", "controlC1"):
-        (tmp_path / name).touch()
-    assert list(closed_cards(tmp_path)) == []
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    found = only(list(closed_cards(tmp_path)))
-    assert found.state == WARNING
-    assert found.found.startswith("pcmC1D0c in ")
-    assert "usermod -aG audio" in found.advice
-
-
-# The machine
-
-PI = Machine(
-    board="Raspberry Pi 4 Model B Rev 1.4",
-    cpu="Cortex-A72",
-    cores=4,
-    virtual=False,
-    memory_mb=4000,
-    system="Debian GNU/Linux 12 (bookworm), Linux 6.6 aarch64",
-    python="3.11.2",
-    packages={},
-    emulated="",
-    accelerator="",
-)
-WELL = Condition(
-    time="2026-01-01T00:00:00+00:00",
-    governor="ondemand",
-    celsius=48.2,
-    throttled=(),
-    was_throttled=(),
-    slowed=None,
-    load=0.1,
-)
-
-
-def test_a_machine_that_is_well() -> None:
-    findings = list(machine(PI, WELL))
-    assert {found.state for found in findings} == {OK}
-    assert findings[0].found.startswith("Raspberry Pi 4 Model B Rev 1.4, Cortex-A72, 4 cores")
-    assert [found.found for found in findings[1:]] == [
-        "governor ondemand",
-        "48 °C",
-        "others keep 0.1 of 4 cores busy",
-    ]
-    unknown = replace(WELL, governor=None, celsius=None, load=None)
-    assert [found.check for found in machine(PI, unknown)] == ["machine"]
-
-
-@pytest.mark.parametrize(
-    ("change", "check", "said", "advice"),
-    [
-        ({"governor": "powersave"}, "clock", "powersave keeps it slow", "scaling_governor"),
-        ({"throttled": ("under-voltage",)}, "power", "reports under-voltage", "power supply"),
-        ({"was_throttled": ("throttled",)}, "power", "has reported throttled since", "cool it"),
-        ({"celsius": 82.0}, "heat", "82 °C", "heat sink"),
-        ({"load": 3.9}, "load", "others keep 3.9 of 4 cores busy", "top"),
-    ],
-)
-def test_a_machine_that_is_not(
-    change: dict[str, object], check: str, said: str, advice: str
-) -> None:
-    findings = machine(PI, replace(WELL, **change))  # type: ignore[arg-type]
-    found = only([found for found in findings if found.state != OK])
-    assert (found.check, found.state) == (check, WARNING)
-    assert said in found.found
-    assert advice in found.advice
-
-
-def test_the_governor_of_a_pc() -> None:
-    """intel_pstate's powersave goes by the load."""
-    pc = replace(PI, board="")
-    assert {found.state for found in machine(pc, replace(WELL, governor="powersave"))} == {OK}
-
-
-# The disk
-
-
-_MOUNT = """
-set -e
-mount -t tmpfs -o "$1" none "$2"
-cd "$2"
-[ -z "$3" ] || head --bytes="$3" /dev/zero >file
-exec "$4" -m edge_genre.service.doctor disk "" "{\\"history\\": \\"$2/plays.db\\"}"
-"""
-
-
-def in_mount(options: str, folder: Path, fill: str = "") -> Finding:
-    """The disk's check on a file system of its own."""
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    result = subprocess.run(
-        [
-            "unshare",
-            *user,
-            "--mount",
-            "sh",
-            "-c",
-            _MOUNT,
-            "sh",
-            options,
-            folder,
-            fill,
-            sys.executable,
-        ],
-        env={**os.environ, "PYTHONPATH": PACKAGES},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if user and result.returncode:
-        pytest.skip(f"only root may mount here: {result.stderr}")
-    return Finding(**json.loads(result.stdout))
-
-
-def test_read_only_disk(tmp_path: Path) -> None:
-    found = in_mount("ro", tmp_path)
-    assert found.state == BROKEN
-    assert found.found == f"{tmp_path}: cannot be written (Read-only file system)"
-    assert "without --history" in found.advice
-
-
-def test_full_disk(tmp_path: Path) -> None:
-    found = in_mount("size=8k", tmp_path, fill="8k")
-    assert found.state == BROKEN
-    assert "No space left on device" in found.found
-    assert "make room" in found.advice
-
-
-def test_little_space(tmp_path: Path) -> None:
-    assert in_mount("size=100m", tmp_path).state == WARNING
-    assert in_mount("size=5m", tmp_path).state == BROKEN
-
-
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    found = only(look("disk", history=str(tmp_path / "none/plays.db")))
-    assert (found.state, found.advice) == (BROKEN, "make the folder, or mount it")
-
-
-def test_where_no_history_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = only(look("disk"))
-    assert found.state == OK
-    assert found.found.startswith(f"{tmp_path}: ")
-    assert list(tmp_path.iterdir()) == []
-
-
-def a_history(path: Path) -> None:
-    history, playing = History(path, model="test"), NowPlaying()
-    for second in range(10):
-        result = WindowResult(
-            start=float(second),
-            end=second + 3.0,
-            label="jazz",
-            probabilities={"jazz": 0.9, "rock": 0.1},
-            level_dbfs=-20.0,
-            front_end_ms=1.0,
-            inference_ms=1.0,
-        )
-        history.write(Event(datetime.now(UTC), result, playing.update(result)))
-    history.close()
-
-
-def test_a_history_that_is_whole(tmp_path: Path) -> None:
-    a_history(tmp_path / "plays.db")
-    disk, found = look("disk", history=str(tmp_path / "plays.db"))
-    assert disk.state == OK
-    assert (found.state, found.found) == (OK, f"{tmp_path / 'plays.db'}: whole, plays: 1")
-
-
-@pytest.mark.parametrize("kind", ["damaged", "no database", "another's"])
-def test_a_history_that_is_not(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "plays.db"
-    if kind == "damaged":
-        a_history(path)
-        content = bytearray(path.read_bytes())
-        content[4096:] = b"\xff" * len(content[4096:])
-        path.write_bytes(content)
-    elif kind == "no database":
-        path.write_text("a shopping list, which is long enough to have a header of 100 bytes" * 3)
-    else:
-        with sqlite3.connect(path) as connection:
-            connection.execute("CREATE TABLE songs (name TEXT)")
-    _, found = look("disk", history=str(path))
-    assert found.state == BROKEN
-    assert str(path) in found.found
-
-
-# The command
-
-
-@pytest.fixture
-def findings(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
-    found = [
-        Finding("python", OK, "3.11"),
-        Finding("clock", WARNING, "slow", "wind it up"),
-        Finding("disk", BROKEN, "gone", "buy [one]"),
-    ]
-    monkeypatch.setattr(doctor, "examine", lambda patient, progress: iter(found))
-    return found
-
-
-def test_prints_lines_and_fails(findings: list[Finding]) -> None:
-    result = CliRunner().invoke(main, ["doctor"])
-    assert result.exit_code == 1
-    rows = [line.rstrip() for line in result.stdout.splitlines()]
-    assert rows == [
-        "ok       python      3.11",
-        "warning  clock       slow",
-        "                     -> wind it up",
-        "broken   disk        gone",
-        "                     -> buy [one]",
-    ]
-    assert result.stderr == "1 broken, 1 warning\n"
-
-
-def test_prints_json(findings: list[Finding]) -> None:
-    result = CliRunner().invoke(main, ["doctor", "--json"])
-    assert result.exit_code == 1
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert lines == [found.to_dict() for found in findings]
-
-
-def test_warnings_are_no_failure(findings: list[Finding]) -> None:
-    del findings[2]
-    result = CliRunner().invoke(main, ["doctor"])
-    assert (result.exit_code, result.stderr) == (0, "0 broken, 1 warning\n")
-
-
-def test_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Patient] = []
-    monkeypatch.setattr(doctor, "examine", lambda patient, progress: seen.append(patient) or [])
-    monkeypatch.setenv("EDGE_GENRE_DEVICE", "USB")
-    arguments = ["--history", "plays.db", "--no-recording"]
-    assert CliRunner().invoke(main, ["doctor", *arguments]).exit_code == 0
-    assert seen == [Patient(device="USB", history="plays.db", recording=False)]

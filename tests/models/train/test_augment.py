@@ -23,7 +23,7 @@ from tests.support.tracks import tracks_of
 N_FRAMES, N_MELS = 39, 128
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     stretch=st.floats(0, 0.9),

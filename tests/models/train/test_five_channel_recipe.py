@@ -19,7 +19,7 @@ from edge_genre.models.data.corpus import Tracks  # noqa: E402
 from edge_genre.models.train.cepstral_augment import CepstralAugmentation  # noqa: E402
 from edge_genre.models.train.recipes import RECIPES  # noqa: E402
 from edge_genre.models.train.torch_trainer import TorchTrainer  # noqa: E402
-from tests.edge.cli.test_cli import run  # noqa: E402
+from tests.support.command_line import run  # noqa: E402
 
 RECIPE = replace(RECIPES["five-channel"], steps=6)
 RATE, SECONDS = 22_050, 7

@@ -1,0 +1,150 @@
+"""Files that older versions made stay readable; files that newer ones made are named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_genre import Classifier, ModelError, ModelInfo
+from edge_genre.audio.file import AudioFile
+from edge_genre.demo import clip
+from edge_genre.model import file as model_file
+from tests.support.models_on_the_fly import edited
+
+# Made by edge-genre 0.1.0; see the README there.
+FOLDER = Path(__file__).parents[2] / "data/format_1"
+ANSWERS: dict[str, dict[str, float]] = json.loads((FOLDER / "answers.json").read_text())
+LABELS = ("calm", "lively", "loud")
+CARD = "# small\n\nTest data: its weights are random numbers.\n"
+
+
+def test_every_file_has_its_answer() -> None:
+    found = {path.name for path in FOLDER.iterdir() if path.suffix in (".tflite", ".onnx")}
+    assert found == set(ANSWERS)
+    assert {name.rpartition(".")[2] for name in found} == {"tflite", "onnx"}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_answer_of_0_1_0_is_today_s(name: str) -> None:
+    classifier = Classifier.load(FOLDER / name, check=False)
+    assert classifier.self_test() is not None  # which raises where it does not pass
+    assert classifier.labels == LABELS
+    with AudioFile(clip()) as audio:
+        window = next(classifier.stream(audio))
+    expected = ANSWERS[name]  # to four decimals
+    assert window.label == max(expected, key=expected.__getitem__)
+    assert window.probabilities == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_what_0_1_0_wrote_is_all_there(kind: str) -> None:
+    info = model_file.read(FOLDER / f"small-fp32.{kind}").info
+    assert info is not None
+    assert info.front_end is not None
+    assert info.front_end.hash == "963e6320209d9ec8"
+    assert (info.name, info.version, info.license) == ("small", "1", "CC0-1.0")
+    assert (info.output, info.quantization) == ("probabilities", "fp32")
+    assert info.description == "Random weights: test data"
+    assert info.training == {"data": "none", "epochs": 0}
+    assert info.accuracy == ({"data": "none", "unit": "track", "n": 3, "correct": 1},)
+    assert info.song_temperature == 0.8
+    assert info.provenance["versions"]["edge-genre"] == "0.1.0"
+    assert info.parity["gate"] == "passed"
+    assert info.card == CARD
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+@pytest.mark.parametrize(
+    ("key", "default"),
+    [
+        ("name", ""),
+        ("version", ""),
+        ("license", ""),
+        ("description", ""),
+        ("quantization", ""),
+        ("training", {}),
+        ("accuracy", ()),
+        ("song_temperature", 1.0),
+        ("provenance", {}),
+        ("parity", {}),
+        ("self_test", None),
+    ],
+)
+def test_what_may_be_missing(tmp_path: Path, kind: str, key: str, default: object) -> None:
+    whole = FOLDER / f"small-fp32.{kind}"
+    path = tmp_path / whole.name
+    path.write_bytes(edited(whole.read_bytes(), {}, without=key))
+    info, complete = model_file.read(path).info, model_file.read(whole).info
+    assert info is not None
+    assert getattr(info, key) == default != getattr(complete, key)
+    features = np.ones(Classifier.load(whole).spec.shape, np.float32)
+    answers = [Classifier.load(each).run(features) for each in (path, whole)]
+    np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize("key", ["front_end", "front_end_hash", "output"])
+def test_what_must_not_be_missing(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "small.onnx"
+    content = (FOLDER / "small-fp32.onnx").read_bytes()
+    path.write_bytes(edited(content, {}, without=key))
+    with pytest.raises(ModelError, match=f"not as expected: KeyError\\('{key}'"):
+        model_file.read(path)
+
+
+def test_keys_that_nobody_knows_are_left_alone(tmp_path: Path) -> None:
+    """What a later version adds to this format, where older readers need not know it."""
+    path = tmp_path / "small.onnx"
+    content = (FOLDER / "small-fp32.onnx").read_bytes()
+    path.write_bytes(edited(content, {"thresholds": [0.5, 0.2]}))
+    assert model_file.read(path).info == model_file.read(FOLDER / "small-fp32.onnx").info
+
+
+@pytest.mark.parametrize("version", [2, 3, 10**30])
+def test_a_newer_format_is_named(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "newer.onnx"
+    content = (FOLDER / "small-fp32.onnx").read_bytes()
+    path.write_bytes(edited(content, {"format_version": version}))
+    with pytest.raises(ModelError) as error:
+        Classifier.load(path)
+    assert str(error.value) == (
+        f"{path}: edge_genre.json has format version {version}; this edge-genre reads 1 to "
+        f"{model_file.FORMAT_VERSION}: update edge-genre"
+    )
+
+
+@pytest.mark.parametrize("version", [0, -1, 1.0, 1.5, "1", True, None, [], float("nan")])
+def test_what_is_no_format_version(tmp_path: Path, version: Any) -> None:
+    path = tmp_path / "odd.onnx"
+    content = (FOLDER / "small-fp32.onnx").read_bytes()
+    path.write_bytes(edited(content, {"format_version": version}))
+    with pytest.raises(
+        ModelError, match=r"has format version .*, expected a whole number"
+    ) as error:
+        Classifier.load(path)
+    assert repr(version) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_format_version(tmp_path: Path) -> None:
+    path = tmp_path / "odd.onnx"
+    content = (FOLDER / "small-fp32.onnx").read_bytes()
+    path.write_bytes(edited(content, {}, without="format_version"))
+    with pytest.raises(ModelError, match="has format version None, expected a whole number from 1"):
+        Classifier.load(path)
+
+
+def test_the_next_version_reads_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = json.loads(json.dumps(_info().to_dict()))
+    monkeypatch.setattr(model_file, "FORMAT_VERSION", 2)
+    for version in (1, 2):
+        assert ModelInfo.from_dict(values | {"format_version": version}, LABELS, CARD) == _info()
+    with pytest.raises(ModelError, match="format version 3; this edge-genre reads 1 to 2"):
+        ModelInfo.from_dict(values | {"format_version": 3}, LABELS)
+
+
+def _info() -> ModelInfo:
+    info = model_file.read(FOLDER / "small-fp32.tflite").info
+    assert info is not None
+    return info

@@ -4,24 +4,33 @@
 device takes no more of it than ``graph_facts``, for its benchmark, and ``golden``. No framework is
 loaded: each step runs in a process of its own.
 
-- ``pipeline``, ``isolation``, ``worker``: the steps, and the processes that they run in.
+- ``options``, ``pipeline``, ``report``: what is asked for, the order of the steps, what came of it.
+- ``original``, ``making``, ``joining``, ``keeping``: the model on real windows, its formats, their
+  front ends, their files.
+- ``tasks``, ``worker``, ``isolation``: single steps, and the processes that they run in.
 - ``sources``: readers of Keras, SavedModel, PyTorch, ONNX and TFLite files.
-- ``tflite``, ``onnx``, ``onnx_to_tf``, ``onnx_quantize``: the writers.
-- ``recurrent``: GRUs and LSTMs in a form that small engines run well.
-- ``windows``, ``parity``, ``gate``, ``drift``, ``graph_facts``: what a file is held against.
+- ``tflite``, ``onnx``, ``onnx_to_tf``, ``quantization``, ``waveform``: the writers.
+- ``verify``: what a file is compared with, and how far apart they may be.
+- ``c``, ``golden``: for microcontrollers and for ports to other languages.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_genre.convert.options import ConversionOptions
     from edge_genre.convert.pipeline import convert
     from edge_genre.convert.report import ConversionReport, FormatResult
 
-__all__ = ["ConversionReport", "FormatResult", "convert"]
+__all__ = ["ConversionOptions", "ConversionReport", "FormatResult", "convert"]
 
 # Each is loaded when it is first used (PEP 562): the pipeline needs packages that a device lacks.
-_MODULES = {"ConversionReport": "report", "FormatResult": "report", "convert": "pipeline"}
+_MODULES = {
+    "ConversionOptions": "options",
+    "ConversionReport": "report",
+    "FormatResult": "report",
+    "convert": "pipeline",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.engines import fitted
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 
 # Few enough that the activations of a large network stay below a gigabyte.
 _AT_ONCE = 32
@@ -64,7 +64,7 @@ def in_batches(
             raise
         except Exception as error:  # each framework has its own kinds
             raise ConversionError(
-                f"does not run on windows of {_written(sizes)}: {one_line(error)}"
+                f"does not run on windows of {_written(sizes)}: {one_line(error, 300)}"
             ) from error
         # Axes of length 1 beside that of the classes say nothing.
         n_classes = max(output.shape[1:], default=0)
@@ -76,12 +76,6 @@ def in_batches(
         rows = output.reshape(len(padded), n_classes)
         outputs.append(rows[: len(chunk)].astype(np.float32))
     return np.concatenate(outputs) if outputs else np.empty((0, 0), np.float32)
-
-
-def one_line(error: BaseException, limit: int = 300) -> str:
-    """An error's message in one line of at most so many characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def _written(shape: tuple[int | None, ...]) -> str:

@@ -2,42 +2,58 @@
 
 Converters crash, hang, leak options into the next call and print what they like. A child process
 has a time limit, its output goes to a log, and its end, whatever it is, becomes an `Outcome`.
+
+A step is a `Task`: a dataclass of its arguments, which travels as JSON in a file; arrays and graphs
+pass through files beside it. The parent runs it with `Children`, the child answers with `answer`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from dataclasses import dataclass, field
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from edge_genre.convert.records import Record
+from edge_genre.errors import EdgeGenreError, one_line
+from edge_genre.host.child import Child, death
 
 _LOG_LINES = 40
+_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONFAULTHANDLER": "1"}
+
+
+Found = TypeVar("Found", bound=Record)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Task(Record, Generic[Found]):
+    """The arguments of one step; `result` is the class of what it finds."""
+
+    result: ClassVar[type[Record]]
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Found]):
     """How a step ended.
 
     Parameters
     ----------
     status : ``"done"``; ``"failed"``: it said why; ``"crashed"``; ``"timed out"``
-    values : what it found, if done
+    seconds : how long it took
+    found : what it found, if done
     message : why not, in one line
     log : the last lines of what it printed
-    seconds : how long it took
     """
 
     status: str
     seconds: float
-    values: dict[str, Any] = field(default_factory=dict)
+    found: Found | None = None
     message: str = ""
     log: tuple[str, ...] = ()
 
@@ -49,19 +65,19 @@ class Children:
     ----------
     folder : for jobs, results and logs; it exists
     timeout : seconds for one step
-    worker : the module that each child runs, with the path of its job
+    worker : the module that each child runs, with the path of its job: it calls `answer`
     """
 
     def __init__(
         self, folder: Path, timeout: float, *, worker: str = "edge_genre.convert.worker"
     ) -> None:
         self._folder, self._timeout, self._worker = folder, timeout, worker
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[Child] = set()
         self._lock = threading.Lock()
         self._closed = False
         self._count = 0
 
-    def __enter__(self) -> Children:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -70,29 +86,25 @@ class Children:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End what still runs, and start nothing more."""
         with self._lock:
             self._closed = True
-            for process in self._running:
-                _kill(process)
+            for child in self._running:
+                child.kill()
 
-    def run(self, task: str, **arguments: Any) -> Outcome:
+    def run(self, task: Task[Found]) -> Outcome[Found]:
         """Run one task of the worker; callable from several threads."""
         with self._lock:
             self._count += 1
             stem = self._folder / f"job{self._count}"
         job, result, log = (stem.with_suffix(suffix) for suffix in (".json", ".result", ".log"))
-        job.write_text(json.dumps({"task": task, "arguments": arguments, "result": str(result)}))
+        name = type(task).__name__
+        job.write_text(json.dumps({"task": name, "arguments": asdict(task), "result": str(result)}))
         begin = time.monotonic()
-        with log.open("wb") as stream:
-            process = self._start([sys.executable, "-m", self._worker, job], stream)
-            try:
-                code: int | None = process.wait(self._timeout)
-            except subprocess.TimeoutExpired:
-                code = None
-            finally:
-                _kill(process)
-                with self._lock:
-                    self._running.discard(process)
+        code = self._finished(job, log)
         seconds = time.monotonic() - begin
         lines = tuple(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
         if code is None:
@@ -101,39 +113,31 @@ class Children:
         try:
             values = json.loads(result.read_text())
         except (OSError, ValueError):
-            message = f"{_ending(code)}: {_last(lines)}"
+            message = f"the converter {death(code)}: {_last(lines)}"
             return Outcome("crashed", seconds, message=message, log=lines)
         if "error" in values:
             return Outcome("failed", seconds, message=values["error"], log=lines)
-        return Outcome("done", seconds, values=values, log=lines)
+        found: Any = type(task).result.from_dict(values["found"])
+        return Outcome("done", seconds, found=found, log=lines)
 
-    def _start(self, command: list[Any], log: Any) -> subprocess.Popen[bytes]:
-        with self._lock:
-            if self._closed:
-                raise KeyboardInterrupt
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONFAULTHANDLER": "1"},
-                start_new_session=True,  # Ctrl-C is for the parent alone
-            )
-            self._running.add(process)
-            return process
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _ending(code: int) -> str:
-    if code < 0:
-        return f"the converter was killed by {signal.Signals(-code).name}"
-    return f"the converter ended with exit code {code}"
+    def _finished(self, job: Path, log: Path) -> int | None:
+        """The exit code of a child that does a job; None if it took too long."""
+        with log.open("wb") as stream:
+            with self._lock:
+                if self._closed:
+                    raise KeyboardInterrupt
+                child = Child(
+                    *("-m", self._worker, job),
+                    environment=_ENVIRONMENT,
+                    stdout=stream,
+                    stderr=stream,
+                )
+                self._running.add(child)
+            try:
+                return child.finish(self._timeout).code
+            finally:
+                with self._lock:
+                    self._running.discard(child)
 
 
 def _last(lines: tuple[str, ...]) -> str:
@@ -142,3 +146,38 @@ def _last(lines: tuple[str, ...]) -> str:
         if "rror" in line:
             return line.strip()
     return lines[-1].strip() if lines else "it printed nothing"
+
+
+def answer(path: str, tasks: Mapping[type[Task[Any]], Callable[[Any], Record]]) -> None:
+    """Be the child: do the job of a file, and write down what it finds, or why it does not.
+
+    Parameters
+    ----------
+    path : the job's, as `Children` gives it
+    tasks : what does each kind of task
+    """
+    threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+    job = json.loads(Path(path).read_text())
+    kinds = {kind.__name__: kind for kind in tasks}
+    values: dict[str, Any]
+    try:
+        kind = kinds[job["task"]]
+        values = {"found": asdict(tasks[kind](kind.from_dict(job["arguments"])))}
+    except EdgeGenreError as error:
+        values = {"error": str(error)}
+    except MemoryError:
+        values = {"error": "out of memory"}
+    except OSError as error:
+        values = {"error": f"{error.filename or 'a temporary file'}: {error.strerror or error}"}
+    except Exception as error:  # frameworks raise many kinds, without a common base
+        traceback.print_exc()
+        why = one_line(error, 300) if str(error).strip() else ""
+        values = {"error": f"{type(error).__name__}: {why}"}
+    Path(job["result"]).write_text(json.dumps(values))
+
+
+def _die_with_parent(parent: int) -> None:
+    """End when the parent has ended, however it did."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_genre.convert.tasks import EngineFacts, ModelFacts
 from edge_genre.convert.verify.gate import Verdict
+from edge_genre.convert.verify.parity import Parity
 
 # In the order in which they would end the command.
 KEPT, FORCED, REFUSED = "kept", "kept by force", "refused"
+
+
+@dataclass(frozen=True)
+class WaveformResult:
+    """A file with the front end in its graph, beside NumPy's front end and the same classifier.
+
+    Parameters
+    ----------
+    data : where the windows of audio are from, in words
+    parity : how far apart the probabilities of both forms are
+    split_size : bytes of the classifier alone
+    split_milliseconds : of a window in the split form
+    """
+
+    data: str
+    parity: Parity
+    split_size: int
+    split_milliseconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in one level, ready for JSON."""
+        return {
+            "data": self.data,
+            **self.parity.to_dict(),
+            "split_size": self.split_size,
+            "split_milliseconds": self.split_milliseconds,
+        }
 
 
 @dataclass(frozen=True)
@@ -26,14 +55,13 @@ class FormatResult:
     path : the file, if kept
     size : bytes of the graph, without its description; 0 where there is none
     verdict : its figures beside the source's
-    facts : operators, what XNNPACK leaves out, engine, milliseconds
+    facts : of its graph in its engine, if it runs
     seconds : that it took
     message : why it was not kept, in one line
     notes : what else a user should know
     drift : the layers that drift most, of a graph beyond the limits
     log : last lines of a converter that failed
-    waveform : of a file with the front end in its graph: how far its probabilities are from those
-        of the split form, NumPy's front end and the same classifier, and what that form costs
+    waveform : of a file with the front end in its graph
     """
 
     suffix: str
@@ -42,13 +70,13 @@ class FormatResult:
     path: Path | None = None
     size: int = 0
     verdict: Verdict | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: EngineFacts | None = None
     seconds: float = 0.0
     message: str = ""
     notes: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
-    waveform: dict[str, Any] = field(default_factory=dict)
+    waveform: WaveformResult | None = None
 
     @property
     def name(self) -> str:
@@ -57,7 +85,42 @@ class FormatResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON."""
-        return asdict(self) | {"path": None if self.path is None else str(self.path)}
+        return asdict(self) | {
+            "path": None if self.path is None else str(self.path),
+            "facts": {} if self.facts is None else self.facts.figures(),
+            "waveform": {} if self.waveform is None else self.waveform.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class SourceReport:
+    """The model that was converted: its file and what is in it."""
+
+    path: str
+    sha256: str
+    facts: ModelFacts
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in one level, ready for JSON."""
+        return {"path": self.path, "sha256": self.sha256, **self.facts.to_dict()}
+
+
+@dataclass(frozen=True)
+class WindowsReport:
+    """What was compared on.
+
+    Parameters
+    ----------
+    compared : windows
+    labelled : how many of them have a known genre
+    calibrated : windows, others if there are enough, that ranges of 8 bits were taken from
+    origin : where all are from, in words
+    """
+
+    compared: int
+    labelled: int
+    calibrated: int
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -66,14 +129,12 @@ class ConversionReport:
 
     Parameters
     ----------
-    source : path, kind, SHA-256, parameters and the versions of what read it
-    windows : how many were compared, how many of them with a known genre, how many calibrated, and
-        where they are from
+    source, windows : what was converted, and what it was compared on
     results : one for each format that was asked for
     """
 
-    source: dict[str, Any]
-    windows: dict[str, Any]
+    source: SourceReport
+    windows: WindowsReport
     results: tuple[FormatResult, ...]
 
     @property
@@ -102,7 +163,7 @@ class ConversionReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON."""
         return {
-            "source": self.source,
-            "windows": self.windows,
+            "source": self.source.to_dict(),
+            "windows": asdict(self.windows),
             "results": [result.to_dict() for result in self.results],
         }

@@ -26,6 +26,8 @@ PCM_FORMATS = ("s16le", "s32le", "f32le")
 SUFFIXES = ("tflite", "onnx")
 QUANTIZATIONS = ("fp32", "fp16", "dynamic", "int8")
 TARGETS = ("litert", "tflite-runtime", "micro")
+# How golden vectors are written.
+GOLDEN_FORMATS = ("npy", "json", "c")
 
 # Recipes of `edge-genre train`; parts of a features file, and which numbers stand for them.
 RECIPES = ("songnet", "songnet-30s", "tiny", "five-channel")

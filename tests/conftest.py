@@ -1,6 +1,7 @@
 """What several tests need, and where it comes from."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from tests.support import waiting
 # How long an example takes is the machine's business.
 settings.register_profile("edge-genre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edge-genre")
+
+# What a script starts in its background ignores Ctrl-C, and so would the programs of tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _ROOT = Path(__file__).parent.parent
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from edge_genre.benchmarks.accuracy.confidence import (
     expected_calibration_error,
     reliability,
 )
+from edge_genre.host.record import Record
 from edge_genre.results import song_probabilities
 
 _RESAMPLES = 2000
@@ -79,7 +79,7 @@ def tracks_of_windows(
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counts(Record):
     """How many tracks and windows there are, and of how many the genre was recognised.
 
     A track's genre is that of the highest mean probability of its windows.
@@ -110,7 +110,7 @@ def confusion_matrix(tracks: Sequence[Track], n_classes: int) -> NDArray[np.int6
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Record):
     """A figure with the interval that holds the true one in 95 of 100 cases."""
 
     value: float
@@ -119,7 +119,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class GenreScore:
+class GenreScore(Record):
     """One genre's tracks.
 
     Parameters
@@ -167,10 +167,6 @@ class Evaluation(Counts):
     confusion: tuple[tuple[int, ...], ...]
     confused: tuple[tuple[str, str, int], ...]
     reliability: tuple[tuple[float, float, int], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return asdict(self)
 
 
 def evaluate(tracks: Sequence[Track], genres: Sequence[str], *, seed: int = 0) -> Evaluation:

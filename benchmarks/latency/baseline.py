@@ -7,17 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_genre.benchmarks.latency.benchmark import SCHEMA
+from edge_genre.benchmarks.latency.result import SCHEMA, Result, Run, TimedRun
 from edge_genre.errors import DataError
+from edge_genre.host.files import reading
 
 # What must not grow: its name, where it stands in a run, its unit.
-_FIGURES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "total": (lambda run: run["stages"]["total"]["median"], "ms"),
-    "front end": (lambda run: run["stages"]["front_end"]["median"], "ms"),
-    "inference": (lambda run: run["stages"]["inference"]["median"], "ms"),
-    "CPU time": (lambda run: run["cpu_ms"], "ms"),
-    "resident memory": (lambda run: run["memory_mb"]["resident"], "MB"),
-    "file": (lambda run: run["bytes"] / 1e3, "kB"),
+_FIGURES: dict[str, tuple[Callable[[TimedRun], float | None], str]] = {
+    "total": (lambda run: run.stages.total.median, "ms"),
+    "front end": (lambda run: run.stages.front_end.median, "ms"),
+    "inference": (lambda run: run.stages.inference.median, "ms"),
+    "CPU time": (lambda run: run.cpu_ms, "ms"),
+    "resident memory": (lambda run: run.memory_mb.resident, "MB"),
+    "file": (lambda run: run.bytes / 1e3, "kB"),
 }
 
 
@@ -30,14 +31,13 @@ def read_json(path: Path) -> Any:
         It cannot be read, or is none.
     """
     try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        with reading(path):
+            return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: is not JSON ({error})") from None
 
 
-def read_result(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> Result:
     """Read what ``edge-genre benchmark --json`` printed.
 
     Raises
@@ -45,13 +45,15 @@ def read_result(path: Path) -> dict[str, Any]:
     DataError
         It cannot be read, or is something else.
     """
-    result = read_json(path)
-    if not isinstance(result, dict) or result.get("schema") != SCHEMA or not result.get("runs"):
-        raise DataError(f"{path}: is no result of edge-genre benchmark --json of schema {SCHEMA}")
-    return result
+    values = read_json(path)
+    try:
+        return Result.from_dict(values)
+    except ValueError as error:
+        expected = f"edge-genre benchmark --json of schema {SCHEMA}"
+        raise DataError(f"{path}: is no result of {expected} ({error})") from None
 
 
-def regressions(result: dict[str, Any], baseline: dict[str, Any], tolerance: float) -> list[str]:
+def regressions(result: Result, baseline: Result, tolerance: float) -> list[str]:
     """What has grown by more than the tolerance, a line each.
 
     Parameters
@@ -64,26 +66,26 @@ def regressions(result: dict[str, Any], baseline: dict[str, Any], tolerance: flo
     DataError
         A run has no counterpart in the baseline, or one of them was emulated.
     """
-    known = {_key(run): run for run in baseline["runs"]}
+    known = {_key(run): run for run in baseline.runs}
     found = []
-    for run in result["runs"]:
+    for run in result.runs:
         before = known.get(_key(run))
         if before is None:
             have = "; ".join(" ".join(map(str, key)) for key in known)
             raise DataError(f"the baseline has no {' '.join(map(str, _key(run)))} (it has {have})")
-        if run["stages"] is None or before["stages"] is None:
-            raise DataError(f"{run['file']}: emulated runs have no times to compare")
+        if not isinstance(run, TimedRun) or not isinstance(before, TimedRun):
+            raise DataError(f"{run.file}: emulated runs have no times to compare")
         for name, (figure, unit) in _FIGURES.items():
             old, new = figure(before), figure(run)
             if old and new and new > old * (1 + tolerance):
                 found.append(
-                    f"{run['file']}: {name} {new:.4g} {unit}, {new / old - 1:.0%} more than the "
+                    f"{run.file}: {name} {new:.4g} {unit}, {new / old - 1:.0%} more than the "
                     f"baseline's {old:.4g} {unit}"
                 )
     return found
 
 
-def _key(run: dict[str, Any]) -> tuple[Any, ...]:
+def _key(run: Run) -> tuple[Any, ...]:
     """What makes two runs comparable: versions of an engine are, engines are not."""
-    engine = run["engine"].split()[0]
-    return run["file"], "on", engine, run["device"], "threads", run["threads"]
+    engine = run.engine.split()[0]
+    return run.file, "on", engine, run.device, "threads", run.threads

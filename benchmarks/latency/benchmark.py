@@ -7,25 +7,33 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edge_genre.benchmarks.latency.subject import Job, Subject
+from edge_genre.benchmarks.latency.result import (
+    SCHEMA,
+    Accuracy,
+    Agreement,
+    Distribution,
+    Input,
+    Memory,
+    Result,
+    Run,
+    Stages,
+    TimedRun,
+)
+from edge_genre.benchmarks.latency.streaming import Steps
+from edge_genre.benchmarks.latency.subject import Job, Scored, Subject
 from edge_genre.benchmarks.latency.worker import Worker
 from edge_genre.errors import ModelError
 from edge_genre.host.machine import condition, doubts, this_machine
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import read
 
-SCHEMA = 1
 _TURN = 0.25  # seconds of windows until the next model has its turn
 _UNTIMED = 3  # windows at the beginning of a turn: others have used the caches
 _SAMPLES = 500
 _SUFFIXES = (".tflite", ".onnx")
-_STEPS = ("front_end", "inference", "total")
-# What a run has None for where another processor plays this one.
-_TIMED = ("stages", "memory_mb", "accuracy", "profile", "batches")
 
 
 @dataclass(frozen=True)
@@ -47,20 +55,22 @@ class Plan:
 
 
 def benchmark(
-    jobs: Sequence[Job], plan: Plan, *, progress: Callable[[str], None] = lambda _: None
-) -> dict[str, Any]:
+    jobs: Sequence[Job],
+    plan: Plan,
+    *,
+    command: str = "",
+    progress: Callable[[str], None] = lambda _: None,
+) -> Result:
     """Measure models, each in a process of its own, one turn after the other.
+
+    Where another processor plays this one, there are results only, and no times.
 
     Parameters
     ----------
     jobs : at least one, with the same audio, hop and pace
     plan : how long, and what else
+    command : that asked for it, to be kept beside the figures
     progress : is told what is being done
-
-    Returns
-    -------
-    The figures, ready for JSON: see benchmarks/README.md. Where another processor plays this one,
-    there are results only, and no times.
 
     Raises
     ------
@@ -69,163 +79,168 @@ def benchmark(
     """
     machine = this_machine()
     before = condition()
-    runs = _results(jobs) if machine.emulated else _measured(jobs, plan, progress)
+    runs: Sequence[Run] = _answered(jobs) if machine.emulated else _measured(jobs, plan, progress)
     after = before if machine.emulated else condition()
     found = doubts(machine, before, after)
     first = jobs[0]
-    return {
-        "schema": SCHEMA,
-        "edge_genre": version("edge-genre"),
-        "machine": machine.to_dict(),
-        "before": before.to_dict(),
-        "after": after.to_dict(),
-        "trusted": not found,
-        "warnings": found,
-        "input": {
-            "name": Path(first.audio).name,
-            "hop": runs[0]["hop"],  # in whole frames of the first model
-            "paced": first.paced,
-        },
-        "seconds": plan.seconds,
-        "runs": runs,
-    }
+    return Result(
+        command=command,
+        schema=SCHEMA,
+        edge_genre=version("edge-genre"),
+        machine=machine,
+        before=before,
+        after=after,
+        trusted=not found,
+        warnings=tuple(found),
+        # In whole frames of the first model.
+        input=Input(name=Path(first.audio).name, hop=runs[0].hop, paced=first.paced),
+        seconds=plan.seconds,
+        runs=tuple(runs),
+    )
 
 
-def _results(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def _answered(jobs: Sequence[Job]) -> list[Run]:
     """Without processes of their own, which need not work where this one does."""
     runs = []
     for job in jobs:
         subject = Subject(job)
-        proven = {name: subject.loading[name] for name in ("hop", "self_test_deviation")}
-        values = {**subject.identity(), **subject.graph(), **proven}
-        runs.append(values | dict.fromkeys(_TIMED) | {"result": subject.result()})
+        runs.append(
+            Run(
+                **vars(subject.identity()),
+                **vars(subject.graph()),
+                hop=subject.loading.hop,
+                self_test_deviation=subject.loading.self_test_deviation,
+                result=subject.result(),
+            )
+        )
     return runs
 
 
-def _measured(
-    jobs: Sequence[Job], plan: Plan, progress: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def _measured(jobs: Sequence[Job], plan: Plan, progress: Callable[[str], None]) -> list[TimedRun]:
     with ExitStack() as stack:
         workers = []
         for job in jobs:
             progress(f"loading {Path(job.model).name}")
             workers.append(stack.enter_context(Worker(job)))
-        runs = [_loading(worker) for worker in workers]
         progress("measuring")
-        for run, steps in zip(runs, _in_turn(workers, jobs[0], plan.seconds), strict=True):
-            run |= _figures(steps, run["hop"])
-        for run, worker in zip(runs, workers, strict=True):
-            run["memory_mb"] = worker.ask("memory")
+        steps = _in_turn(workers, jobs[0], plan.seconds)
+        memory = [worker.memory() for worker in workers]
         # What follows loads more than a model needs.
-        for run, worker in zip(runs, workers, strict=True):
-            name = run["file"]
-            run |= {"result": worker.ask("result"), **worker.ask("graph")}
-            progress(f"profile of {name}")
-            run["profile"] = worker.ask("profile") if plan.profile else None
-            progress(f"batches of {name}")
-            run["batches"] = worker.ask("batches") if plan.batches else None
+        runs = [_run(*each, plan, progress) for each in zip(workers, steps, memory, strict=True)]
         if plan.corpus:
-            _add_accuracy(runs, jobs, workers, plan.corpus, progress)
-        else:
-            for run in runs:
-                run["accuracy"] = None
+            found = _accuracy(jobs, workers, plan.corpus, progress)
+            runs = [replace(run, accuracy=each) for run, each in zip(runs, found, strict=True)]
     return runs
 
 
-def _loading(worker: Worker) -> dict[str, Any]:
-    loading = dict(worker.loading)
-    del loading["python_mb"]  # is among the memory figures
-    return worker.ask("identity") | loading
-
-
-def _in_turn(workers: Sequence[Worker], job: Job, seconds: float) -> list[dict[str, Any]]:
+def _in_turn(workers: Sequence[Worker], job: Job, seconds: float) -> list[Steps]:
     """Steps of all workers' windows."""
-    found: list[dict[str, Any]] = [
-        {"front_end": [], "inference": [], "total": [], "cpu": 0.0} for _ in workers
-    ]
     if job.paced:  # a pause between two turns would have to be caught up with
-        for worker, steps in zip(workers, found, strict=True):
-            _add(steps, worker.ask("measure", max(2, round(seconds / job.hop))))
-        return found
+        return [worker.measure(max(2, round(seconds / job.hop))) for worker in workers]
+    found = [Steps((), (), (), 0.0) for _ in workers]
     counts = [1] * len(workers)
     spent = [0.0] * len(workers)
     while min(spent) < seconds:
         for index, worker in enumerate(workers):
-            worker.ask("measure", _UNTIMED)
-            turn = worker.ask("measure", counts[index])
-            passed = sum(turn["total"]) / 1e3
-            _add(found[index], turn)
+            worker.measure(_UNTIMED)
+            turn = worker.measure(counts[index])
+            passed = sum(turn.total) / 1e3
+            found[index] += turn
             spent[index] += passed
             counts[index] = max(1, round(counts[index] * _TURN / max(passed, 1e-6)))
     return found
 
 
-def _add(steps: dict[str, Any], turn: dict[str, Any]) -> None:
-    for name, values in turn.items():
-        steps[name] += values
+def _run(
+    worker: Worker, steps: Steps, memory: Memory, plan: Plan, progress: Callable[[str], None]
+) -> TimedRun:
+    """Everything about a model but its accuracy."""
+    identity, loading = worker.identity(), worker.loading
+    progress(f"profile of {identity.file}")
+    profile = worker.profile() if plan.profile else None
+    progress(f"batches of {identity.file}")
+    batches = worker.batches() if plan.batches else None
+    windows = len(steps.total)
+    mean, cpu = float(np.mean(steps.total)), steps.cpu / windows
+    return TimedRun(
+        **vars(identity),
+        **vars(worker.graph()),
+        hop=loading.hop,
+        load_ms=loading.load_ms,
+        self_test_ms=loading.self_test_ms,
+        self_test_deviation=loading.self_test_deviation,
+        first_window_ms=loading.first_window_ms,
+        start_ms=worker.start_ms,
+        windows=windows,
+        stages=Stages(*map(_distribution, (steps.front_end, steps.inference, steps.total))),
+        cpu_ms=cpu,
+        real_time_factor=mean / 1e3 / loading.hop,
+        core_share=cpu / 1e3 / loading.hop,
+        windows_per_second=1e3 / mean,
+        memory_mb=memory,
+        result=worker.result(),
+        profile=profile,
+        batches=batches,
+        accuracy=None,
+    )
 
 
-def _figures(steps: dict[str, Any], hop: float) -> dict[str, Any]:
-    windows = len(steps["total"])
-    mean, cpu = float(np.mean(steps["total"])), steps["cpu"] / windows
-    return {
-        "windows": windows,
-        "stages": {name: _distribution(steps[name]) for name in _STEPS},
-        "cpu_ms": cpu,
-        "real_time_factor": mean / 1e3 / hop,
-        "core_share": cpu / 1e3 / hop,
-        "windows_per_second": 1e3 / mean,
-    }
-
-
-def _distribution(milliseconds: list[float]) -> dict[str, Any]:
+def _distribution(milliseconds: Sequence[float]) -> Distribution:
     values = np.sort(milliseconds)
     points = np.percentile(values, [25, 50, 75, 90, 95, 99])
     quarter, median, three_quarters, p90, p95, p99 = points.tolist()
     kept = np.linspace(0, len(values) - 1, min(_SAMPLES, len(values)))
-    return {
-        "mean": float(values.mean()),
-        "median": median,
-        "p90": p90,
-        "p95": p95,
-        "p99": p99,
-        "min": float(values[0]),
-        "max": float(values[-1]),
-        "iqr": three_quarters - quarter,
-        "samples": np.round(values[np.rint(kept).astype(int)], 4).tolist(),
-    }
+    return Distribution(
+        mean=float(values.mean()),
+        median=median,
+        p90=p90,
+        p95=p95,
+        p99=p99,
+        min=float(values[0]),
+        max=float(values[-1]),
+        iqr=three_quarters - quarter,
+        samples=tuple(np.round(values[np.rint(kept).astype(int)], 4).tolist()),
+    )
 
 
-def _add_accuracy(
-    runs: Sequence[dict[str, Any]],
+def _accuracy(
     jobs: Sequence[Job],
     workers: Sequence[Worker],
     corpus: str,
     progress: Callable[[str], None],
-) -> None:
+) -> list[Accuracy]:
     """Accuracy, and in how many windows a model agrees with the fp32 file of its name."""
-    with ExitStack() as stack:
-        answers: dict[str, list[int]] = {}
-        for run, job, worker in zip(runs, jobs, workers, strict=True):
-            progress(f"accuracy of {run['file']}")
-            found = worker.ask("accuracy", corpus)
-            answers[job.model] = found.pop("answers")
-            run["accuracy"] = {"data": Path(corpus).name, **found}
-        for run, job in zip(runs, jobs, strict=True):
-            reference = _reference(job.model)
-            if reference is None:
-                run["accuracy"]["agreement"] = None
-                continue
-            if reference not in answers:
-                progress(f"accuracy of {Path(reference).name}")
-                other = stack.enter_context(Worker(replace(job, model=reference, engine=None)))
-                answers[reference] = other.ask("accuracy", corpus)["answers"]
-            same = np.equal(answers[job.model], answers[reference])
-            run["accuracy"]["agreement"] = {
-                "with": Path(reference).name,
-                "windows": len(same),
-                "same": int(same.sum()),
-            }
+    scores: list[Scored] = []
+    answers: dict[str, tuple[int, ...]] = {}
+    for job, worker in zip(jobs, workers, strict=True):
+        progress(f"accuracy of {Path(job.model).name}")
+        scores.append(worker.accuracy(corpus))
+        answers[job.model] = scores[-1].answers
+    found = []
+    for job, scored in zip(jobs, scores, strict=True):
+        reference = _reference(job.model)
+        if reference is not None and reference not in answers:
+            progress(f"accuracy of {Path(reference).name}")
+            with Worker(replace(job, model=reference, engine=None)) as other:
+                answers[reference] = other.accuracy(corpus).answers
+        found.append(
+            Accuracy(
+                data=Path(corpus).name,
+                tracks=scored.tracks,
+                tracks_correct=scored.tracks_correct,
+                windows=scored.windows,
+                windows_correct=scored.windows_correct,
+                agreement=None
+                if reference is None
+                else _agreement(reference, scored.answers, answers[reference]),
+            )
+        )
+    return found
+
+
+def _agreement(reference: str, ours: Sequence[int], theirs: Sequence[int]) -> Agreement:
+    same = int(np.equal(ours, theirs).sum())
+    return Agreement(Path(reference).name, windows=len(ours), same=same)
 
 
 def _reference(model: str) -> str | None:

@@ -6,11 +6,11 @@ import json
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.benchmarks.latency.result import OperatorTime
 from edge_genre.engines.onnx_runtime import PROVIDERS
 
 _RUNS = 50
@@ -19,7 +19,7 @@ _KERNEL = "_kernel_time"
 
 def onnx_profile(
     content: bytes, features: NDArray[np.float32], *, threads: int, device: str
-) -> list[dict[str, Any]]:
+) -> tuple[OperatorTime, ...]:
     """Profile by ONNX Runtime, after its optimizer has merged what it can.
 
     Parameters
@@ -49,7 +49,6 @@ def onnx_profile(
         if event["cat"] == "Node" and event["name"].endswith(_KERNEL):
             spent[event["args"]["op_name"]] += event["dur"]  # microseconds
     whole = sum(spent.values()) or 1
-    return [
-        {"operator": name, "ms": us / _RUNS / 1e3, "share": us / whole}
-        for name, us in spent.most_common()
-    ]
+    return tuple(
+        OperatorTime(name, us / _RUNS / 1e3, us / whole) for name, us in spent.most_common()
+    )

@@ -11,17 +11,14 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edge_genre.benchmarks.latency.baseline import read_result
+from edge_genre.benchmarks.latency.result import Result, TimedRun
 from edge_genre.benchmarks.markdown import table
-from edge_genre.benchmarks.report.markup import counted, number, printable, size
+from edge_genre.benchmarks.text import counted, number, printable, size
 from edge_genre.errors import DataError, EdgeGenreError
-
-Run = dict[str, Any]
-Result = dict[str, Any]
 
 _OTHERS = ("instructions.json",)  # counts of instructions, which are the same everywhere
 _INTRODUCTION = """\
@@ -70,7 +67,7 @@ real-time factor is the mean time of a window by the time from one to the next. 
 """
 
 
-def reference_name(result: dict[str, Any]) -> str:
+def reference_name(result: Result) -> str:
     """File name for a result, after its board or its processor.
 
     Raises
@@ -78,12 +75,12 @@ def reference_name(result: dict[str, Any]) -> str:
     DataError
         The figures cannot be trusted, and would mislead others.
     """
-    if not result["trusted"]:
-        raise DataError(f"not kept as a reference: {'; '.join(result['warnings'])}")
-    machine = result["machine"]
-    name = machine["board"] or f"{machine['cpu']} {machine['cores']} cores"
-    if any(run["device"] != "cpu" for run in result["runs"]):
-        name += f" {machine['accelerator'].partition(',')[0]}"
+    if not result.trusted:
+        raise DataError(f"not kept as a reference: {'; '.join(result.warnings)}")
+    machine = result.machine
+    name = machine.board or f"{machine.cpu} {machine.cores} cores"
+    if any(run.device != "cpu" for run in result.runs):
+        name += f" {machine.accelerator.partition(',')[0]}"
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return f"{slug}.json"
 
@@ -107,7 +104,7 @@ def reference_page(folder: Path) -> str:
     }
     if not results:
         return f"{_INTRODUCTION}\n## Models\nNo machine has been measured yet.\n"
-    measured = [(result, run) for result in results.values() for run in result["runs"]]
+    measured = [(result, run) for result in results.values() for run in result.timed]
     parts = [_INTRODUCTION, f"## Models\n{_NOTE}"]
     # Files of one name may differ, and their figures must not be compared.
     for _, alike in groupby(sorted(measured, key=_file), key=_file):
@@ -119,57 +116,57 @@ def reference_page(folder: Path) -> str:
 
 def _trusted(path: Path) -> Result:
     result = read_result(path)
-    if not result["trusted"]:
-        raise DataError(f"{path}: is no reference: {'; '.join(result['warnings'])}")
-    if not all(run["stages"] for run in result["runs"]):
+    if not result.trusted:
+        raise DataError(f"{path}: is no reference: {'; '.join(result.warnings)}")
+    if len(result.timed) < len(result.runs):
         raise DataError(f"{path}: is no reference: a model in it was not timed")
     return result
 
 
-def _file(measured: tuple[Result, Run]) -> tuple[str, str]:
-    return measured[1]["file"], measured[1]["sha256"]
+def _file(measured: tuple[Result, TimedRun]) -> tuple[str, str]:
+    return measured[1].file, measured[1].sha256
 
 
-def _model(measured: Sequence[tuple[Result, Run]]) -> str:
+def _model(measured: Sequence[tuple[Result, TimedRun]]) -> str:
     run = measured[0][1]
-    facts = [size(run["bytes"]), run["weights"]]
-    if run["parameters"] is not None:
-        facts.append(counted(run["parameters"], "parameter"))
-    facts.append(f"SHA-256 {run['sha256'][:12]}")
+    facts = [size(run.bytes), run.weights]
+    if run.parameters is not None:
+        facts.append(counted(run.parameters, "parameter"))
+    facts.append(f"SHA-256 {run.sha256[:12]}")
     about = ", ".join(_escaped(fact) for fact in facts if fact)
-    return f"### {_escaped(run['file'])}\n{about}.\n\n{_table(_FIGURES, map(_row, measured))}"
+    return f"### {_escaped(run.file)}\n{about}.\n\n{_table(_FIGURES, map(_row, measured))}"
 
 
-def _row(measured: tuple[Result, Run]) -> list[str]:
+def _row(measured: tuple[Result, TimedRun]) -> list[str]:
     result, run = measured
-    machine, stages = result["machine"], run["stages"]
-    memory = run["memory_mb"]["resident"]
-    device = "" if run["device"] == "cpu" else f" on {run['device']}"
+    machine, stages = result.machine, run.stages
+    memory = run.memory_mb.resident
+    device = "" if run.device == "cpu" else f" on {run.device}"
     return [
-        machine["board"] or machine["cpu"],
-        str(machine["cores"]),
-        f"{run['engine']}{device}",
-        str(run["threads"]),
-        *(number(stages[name]["median"]) for name in ("front_end", "inference", "total")),
-        number(stages["total"]["p99"]),
-        number(run["real_time_factor"]),
+        machine.board or machine.cpu,
+        str(machine.cores),
+        f"{run.engine}{device}",
+        str(run.threads),
+        *(number(step.median) for step in (stages.front_end, stages.inference, stages.total)),
+        number(stages.total.p99),
+        number(run.real_time_factor),
         "" if memory is None else f"{number(memory)} MB",
-        result["before"]["time"][:10],
+        result.before.time[:10],
     ]
 
 
 def _machine(name: str, result: Result) -> list[str]:
-    machine = result["machine"]
-    versions = {"edge-genre": result["edge_genre"], "Python": machine["python"]}
-    versions |= machine["packages"]
-    memory = machine["memory_mb"]
+    machine = result.machine
+    versions = {"edge-genre": result.edge_genre, "Python": machine.python}
+    versions |= machine.packages
+    memory = machine.memory_mb
     return [
-        machine["board"] or machine["cpu"],
-        machine["cpu"] + (", a virtual machine" if machine["virtual"] else ""),
-        str(machine["cores"]),
+        machine.board or machine.cpu,
+        machine.cpu + (", a virtual machine" if machine.virtual else ""),
+        str(machine.cores),
         "" if memory is None else f"{memory / 1e3:.1f} GB",
-        machine["accelerator"],
-        machine["system"],
+        machine.accelerator,
+        machine.system,
         ", ".join(f"{package} {version}" for package, version in versions.items()),
         _clock(result),
         name,
@@ -178,10 +175,10 @@ def _machine(name: str, result: Result) -> list[str]:
 
 def _clock(result: Result) -> str:
     """Governor, and temperatures before and after."""
-    before, after = result["before"], result["after"]
-    found = [before["governor"] or ""]
-    if before["celsius"] is not None and after["celsius"] is not None:
-        found.append(f"{before['celsius']:.0f} to {after['celsius']:.0f} °C")
+    before, after = result.before, result.after
+    found = [before.governor or ""]
+    if before.celsius is not None and after.celsius is not None:
+        found.append(f"{before.celsius:.0f} to {after.celsius:.0f} °C")
     return ", ".join(part for part in found if part)
 
 

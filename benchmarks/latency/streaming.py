@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.classifier import Classifier
+from edge_genre.host.record import Record
 from edge_genre.results import WindowResult
 
 
@@ -56,8 +57,8 @@ class Loop:
             yield block
 
 
-@dataclass
-class Steps:
+@dataclass(frozen=True)
+class Steps(Record):
     """Times of windows, one after another, in milliseconds; of the processor, all in all.
 
     Parameters
@@ -68,10 +69,19 @@ class Steps:
     cpu : of all threads, for all windows together
     """
 
-    front_end: list[float]
-    inference: list[float]
-    total: list[float]
+    front_end: tuple[float, ...]
+    inference: tuple[float, ...]
+    total: tuple[float, ...]
     cpu: float
+
+    def __add__(self, other: Steps) -> Steps:
+        """Both, one after the other."""
+        return Steps(
+            self.front_end + other.front_end,
+            self.inference + other.inference,
+            self.total + other.total,
+            self.cpu + other.cpu,
+        )
 
 
 class Streaming:
@@ -94,15 +104,15 @@ class Streaming:
 
     def measure(self, windows: int) -> Steps:
         """Classify windows and take their times."""
-        steps = Steps([], [], [], 0.0)
+        front_end, inference, totals = [], [], []
         begin = time.process_time()
         for _ in range(windows):
             result, total = self._next()
-            steps.front_end.append(result.front_end_ms)
-            steps.inference.append(result.inference_ms)
-            steps.total.append(total)
-        steps.cpu = (time.process_time() - begin) * 1e3
-        return steps
+            front_end.append(result.front_end_ms)
+            inference.append(result.inference_ms)
+            totals.append(total)
+        cpu = (time.process_time() - begin) * 1e3
+        return Steps(tuple(front_end), tuple(inference), tuple(totals), cpu)
 
     def _next(self) -> tuple[WindowResult, float]:
         waited, begin = self._source.waited, time.perf_counter()

@@ -14,11 +14,20 @@ from numpy.typing import NDArray
 
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.source import naming
+from edge_genre.benchmarks.latency.result import (
+    Answer,
+    BatchTime,
+    Graph,
+    Identity,
+    Memory,
+    OperatorTime,
+)
 from edge_genre.benchmarks.latency.streaming import Loop, Steps, Streaming
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, EdgeGenreError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.memory import peak_mb, resident_mb
+from edge_genre.host.record import Record
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _WARM_UP = 5  # runs of each batch size: a GPU chooses its kernels for each shape anew
@@ -26,7 +35,7 @@ _ROUNDS = 20  # runs of each that are timed
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Record):
     """What to measure, and how.
 
     Parameters
@@ -50,10 +59,6 @@ class Job:
     output: str | None = None
     paced: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return asdict(self)
-
     def load(self, *, check: bool = True) -> Classifier:
         """Load the model."""
         spec = None if self.front_end is None else FrontEndSpec.from_dict(self.front_end)
@@ -67,6 +72,39 @@ class Job:
             device=self.device,
             check=check,
         )
+
+
+@dataclass(frozen=True)
+class Loading(Record):
+    """What it took to load a model.
+
+    Parameters
+    ----------
+    hop : seconds from one window to the next, in whole frames
+    load_ms, self_test_ms, first_window_ms : times of the steps
+    self_test_deviation : largest difference of a probability; None for a file without a self-test
+    python_mb : in RAM before
+    ready : when it was done, by the clock that is monotonic, seconds
+    """
+
+    hop: float
+    load_ms: float
+    self_test_ms: float
+    self_test_deviation: float | None
+    first_window_ms: float
+    python_mb: float | None
+    ready: float
+
+
+@dataclass(frozen=True)
+class Scored(Record):
+    """Counts of right tracks and windows, and the class that each window was given."""
+
+    tracks: int
+    tracks_correct: int
+    windows: int
+    windows_correct: int
+    answers: tuple[int, ...]
 
 
 class Subject:
@@ -97,74 +135,66 @@ class Subject:
         loop = Loop(self._samples, self._rate, hop=hop, paced=job.paced)
         self._loaded_mb = resident_mb()
         self._streaming = Streaming(self.classifier, loop, hop=hop)
-        self.loading = {
-            "hop": hop,
-            "load_ms": (loaded - begin) * 1e3,
-            "self_test_ms": (checked - loaded) * 1e3,
-            "self_test_deviation": deviation,
-            "first_window_ms": self._streaming.first_ms,
-            "python_mb": python_mb,
-        }
+        self.loading = Loading(
+            hop=hop,
+            load_ms=(loaded - begin) * 1e3,
+            self_test_ms=(checked - loaded) * 1e3,
+            self_test_deviation=deviation,
+            first_window_ms=self._streaming.first_ms,
+            python_mb=python_mb,
+            ready=time.monotonic(),
+        )
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Identity:
         """The file, and what runs it."""
         file, info, engine = self.classifier.model, self.classifier.info, self.classifier.engine
-        return {
-            "model": info.name or file.path.stem,
-            "file": file.path.name,
-            "format": file.kind,
-            "weights": info.quantization,
-            "bytes": file.size,
-            "sha256": hashlib.sha256(file.path.read_bytes()).hexdigest(),
-            "engine": engine.name,
-            "device": engine.device,
-            "threads": engine.threads,
-        }
+        return Identity(
+            model=info.name or file.path.stem,
+            file=file.path.name,
+            format=file.kind,
+            weights=info.quantization,
+            bytes=file.size,
+            sha256=hashlib.sha256(file.path.read_bytes()).hexdigest(),
+            engine=engine.name,
+            device=engine.device,
+            threads=engine.threads,
+        )
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Answer:
         """What the model says of the audio."""
         with AudioFile(self._job.audio) as source:
             song = self.classifier.classify(source)
-        return {"label": song.label, "probabilities": song.probabilities}
+        return Answer(song.label, song.probabilities)
 
     def measure(self, windows: int) -> Steps:
         """Classify windows and take their times."""
         return self._streaming.measure(windows)
 
-    def memory(self) -> dict[str, float | None]:
+    def memory(self) -> Memory:
         """MB in RAM: before the model, with it, now, and at most."""
-        return {
-            "python": self.loading["python_mb"],
-            "loaded": self._loaded_mb,
-            "resident": resident_mb(),
-            "peak": peak_mb(),
-        }
+        return Memory(self.loading.python_mb, self._loaded_mb, resident_mb(), peak_mb())
 
-    def graph(self) -> dict[str, Any]:
+    def graph(self) -> Graph:
         """Operators and parameters; None where the package that reads the format is missing."""
         from edge_genre.convert.verify.graph_facts import graph_facts
 
         try:
             facts = graph_facts(self.classifier.model.content)
         except (ImportError, EdgeGenreError):
-            return dict.fromkeys(("parameters", "operators", "outside_delegate"))
+            return Graph(None, None, None)
         outside = facts.outside_xnnpack if self.classifier.model.kind == "tflite" else None
-        return {
-            "parameters": facts.parameters,
-            "operators": facts.operators,
-            "outside_delegate": outside,
-        }
+        return Graph(facts.parameters, facts.operators, outside)
 
-    def accuracy(self, data: str) -> dict[str, Any]:
+    def accuracy(self, data: str) -> Scored:
         """Counts of right tracks and windows, and the class that each window was given."""
         from edge_genre.benchmarks.accuracy.evaluation import count
         from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
 
         tracks = list(labelled_tracks(self.classifier, Path(data), left_out=self._left_out))
-        answers = [int(n) for each in tracks for n in each.probabilities.argmax(axis=1)]
-        return asdict(count(tracks)) | {"answers": answers}
+        answers = tuple(int(n) for each in tracks for n in each.probabilities.argmax(axis=1))
+        return Scored(**asdict(count(tracks)), answers=answers)
 
-    def profile(self) -> list[dict[str, Any]] | None:
+    def profile(self) -> tuple[OperatorTime, ...] | None:
         """Time of each kind of operator in one run, dearest first; None if the engine says none."""
         if self.classifier.model.kind != "onnx":
             return None
@@ -176,7 +206,7 @@ class Subject:
             self.classifier.model.content, features, threads=engine.threads, device=engine.device
         )
 
-    def batches(self) -> list[dict[str, Any]] | None:
+    def batches(self) -> tuple[BatchTime, ...] | None:
         """Time of several windows at once, copies to the device and back included.
 
         None for a file that takes one window at a time.
@@ -195,8 +225,8 @@ class Subject:
                 engine.run_batch(windows)  # returns when the results are in the CPU's memory
                 times.append(time.perf_counter() - begin)
             median = float(np.median(times))
-            found.append({"batch": size, "ms": median * 1e3, "windows_per_second": size / median})
-        return found
+            found.append(BatchTime(size, median * 1e3, size / median))
+        return tuple(found)
 
     def _features(self, count: int) -> NDArray[np.float32]:
         shape = self.classifier.spec.shape

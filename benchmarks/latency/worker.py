@@ -6,13 +6,22 @@ import sys
 import time
 from typing import Any
 
-from edge_genre.benchmarks.latency.subject import Job, Subject
+from edge_genre.benchmarks.latency.result import (
+    Answer,
+    BatchTime,
+    Graph,
+    Identity,
+    Memory,
+    OperatorTime,
+)
+from edge_genre.benchmarks.latency.streaming import Steps
+from edge_genre.benchmarks.latency.subject import Job, Loading, Scored, Subject
 from edge_genre.errors import EdgeGenreError
 from edge_genre.host.process import Process, serve
 
 
 class Worker(Process):
-    """A process that measures one model.
+    """A process that measures one model; its methods are those of `Subject`.
 
     Parameters
     ----------
@@ -28,20 +37,46 @@ class Worker(Process):
         begin = time.monotonic()
         super().__init__("edge_genre.benchmarks.latency.worker", name=job.model)
         try:
-            self.loading: dict[str, Any] = self.ask("load", **job.to_dict())
+            self.loading = Loading.from_dict(self.ask("load", **job.to_dict()))
         except EdgeGenreError:
             self.close()
             raise
         # Clocks that are monotonic are the same in all processes.
-        self.loading["start_ms"] = (self.loading.pop("ready") - begin) * 1e3
+        self.start_ms = (self.loading.ready - begin) * 1e3
+
+    def identity(self) -> Identity:
+        return Identity.from_dict(self.ask("identity"))
+
+    def result(self) -> Answer:
+        return Answer.from_dict(self.ask("result"))
+
+    def measure(self, windows: int) -> Steps:
+        return Steps.from_dict(self.ask("measure", windows))
+
+    def memory(self) -> Memory:
+        return Memory.from_dict(self.ask("memory"))
+
+    def graph(self) -> Graph:
+        return Graph.from_dict(self.ask("graph"))
+
+    def accuracy(self, data: str) -> Scored:
+        return Scored.from_dict(self.ask("accuracy", data))
+
+    def profile(self) -> tuple[OperatorTime, ...] | None:
+        found = self.ask("profile")
+        return None if found is None else tuple(map(OperatorTime.from_dict, found))
+
+    def batches(self) -> tuple[BatchTime, ...] | None:
+        found = self.ask("batches")
+        return None if found is None else tuple(map(BatchTime.from_dict, found))
 
 
-def _load(**job: Any) -> tuple[Subject, dict[str, Any]]:
+def _load(**job: Any) -> tuple[Subject, Loading]:
     def left_out(line: str) -> None:
         print(f"edge-genre: {line}", file=sys.stderr)
 
-    subject = Subject(Job(**job), left_out)
-    return subject, {**subject.loading, "ready": time.monotonic()}
+    subject = Subject(Job.from_dict(job), left_out)
+    return subject, subject.loading
 
 
 if __name__ == "__main__":

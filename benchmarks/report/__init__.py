@@ -1,1 +1,1 @@
-"""A benchmark's result as a page of HTML and SVG, made of nothing but text."""
+"""A benchmark's result as one HTML page, by Jinja2, with charts by matplotlib."""

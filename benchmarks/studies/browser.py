@@ -24,7 +24,7 @@ import click
 import numpy as np
 
 from edge_genre.benchmarks.markdown import table, with_part
-from edge_genre.benchmarks.report.markup import number, size
+from edge_genre.benchmarks.text import number, size
 from edge_genre.demo import clip
 from edge_genre.errors import EdgeGenreError
 from edge_genre.host.machine import condition, doubts, this_machine

@@ -13,11 +13,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 import librosa
@@ -26,11 +26,13 @@ from numpy.typing import NDArray
 
 from edge_genre.audio.file import AudioFile, find_audio
 from edge_genre.audio.resample import Resampler
-from edge_genre.benchmarks.studies.peers import LIBROSA, PEERS
+from edge_genre.benchmarks.markdown import table
+from edge_genre.benchmarks.studies.other_front_ends import LIBROSA, PEERS
 from edge_genre.benchmarks.studies.side_by_side.published import five_channels as published
 from edge_genre.demo.compose import RATE, compose
 from edge_genre.frontend import FrontEnd, FrontEndSpec, tables
-from edge_genre.host.machine import this_machine
+from edge_genre.host.machine import Machine, this_machine
+from edge_genre.host.record import Record
 from edge_genre.host.timing import medians, one_thread
 
 SPEC = FrontEndSpec.preset("five-channel-first")
@@ -72,22 +74,76 @@ def _cut(samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         yield samples[first : first + size]
 
 
-def errors(windows: Iterable[NDArray[np.float32]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Errors(Record):
+    """How far features are from librosa's.
+
+    Parameters
+    ----------
+    windows, other_bpm, other_beats, other_tuning : how many there are, and how many of them differ
+    largest : difference of each feature
+    """
+
+    windows: int
+    other_bpm: int = field(metadata={"key": "other bpm"})
+    other_beats: int = field(metadata={"key": "other beats"})
+    other_tuning: int = field(metadata={"key": "other tuning"})
+    largest: dict[str, float] = field(metadata={"key": "largest error"})
+
+
+@dataclass(frozen=True)
+class Other(Record):
+    """What another front end computes.
+
+    Parameters
+    ----------
+    features, remark : in words
+    error : largest difference from librosa's log-mel, dB; None of something else
+    """
+
+    features: str
+    remark: str
+    error: float | None = field(metadata={"key": "largest error, dB"})
+
+
+@dataclass(frozen=True)
+class StartUp(Record):
+    """Wall seconds and peak MB of whole processes: NumPy alone, and to the first features."""
+
+    numpy_s: float = field(metadata={"key": "import numpy, s"})
+    features_s: float = field(metadata={"key": "first five-channel features, s"})
+    numpy_mb: float = field(metadata={"key": "import numpy, MB"})
+    features_mb: float = field(metadata={"key": "first five-channel features, MB"})
+
+
+@dataclass(frozen=True)
+class Report(Record):
+    """Everything that was measured: seconds of each task, errors by kind of windows, and so on."""
+
+    machine: Machine
+    date: str
+    seconds: dict[str, float]
+    errors: dict[str, Errors]
+    peers: dict[str, Other]
+    start_up: StartUp = field(metadata={"key": "start-up"})
+
+
+def errors(windows: Iterable[NDArray[np.float32]]) -> Errors:
     """Largest difference of each feature from librosa's, and how often rhythm and tuning differ."""
     stack, mel = FrontEnd(SPEC), FrontEnd(LOG_MEL)
     worst = dict.fromkeys(LIMITS, 0.0)
-    count = dict.fromkeys(("windows", "other bpm", "other beats", "other tuning"), 0)
+    count = other_bpm = other_beats = other_tuning = 0
     resize_chroma = tables.resize(12, SPEC.n_mfcc)
     for window in windows:
-        count["windows"] += 1
+        count += 1
         ours, theirs = stack(window), published(window)
         rhythm = stack.rhythm
         assert rhythm is not None
         spectrum = np.abs(librosa.stft(window)) ** 2
         tuning = librosa.estimate_tuning(S=spectrum, sr=22_050)
-        count["other bpm"] += bool(rhythm.bpm != theirs["bpm"])
-        count["other beats"] += not np.array_equal(rhythm.beats, theirs["beats"])
-        count["other tuning"] += bool(abs(rhythm.tuning - tuning) > 1e-9)
+        other_bpm += bool(rhythm.bpm != theirs["bpm"])
+        other_beats += not np.array_equal(rhythm.beats, theirs["beats"])
+        other_tuning += bool(abs(rhythm.tuning - tuning) > 1e-9)
         synchronous = theirs["beat-synchronous MFCC"]
         if not len(theirs["beats"]):  # librosa returns nothing; we, the whole window
             synchronous = theirs["MFCC"].mean(axis=1, keepdims=True)
@@ -101,7 +157,7 @@ def errors(windows: Iterable[NDArray[np.float32]]) -> dict[str, Any]:
             worst[name] = max(worst[name], float(np.abs(channel - theirs[name]).max()))
         difference = np.abs(mel(window) - log_mel(window)).max()
         worst["log-mel"] = max(worst["log-mel"], float(difference))
-    return count | {"largest error": worst}
+    return Errors(count, other_bpm, other_beats, other_tuning, worst)
 
 
 def streaming(spec: FrontEndSpec, samples: NDArray[np.float32]) -> Callable[[], object]:
@@ -160,26 +216,21 @@ def costs(rounds: int) -> dict[str, float]:
     )
 
 
-def peers(windows: Iterable[NDArray[np.float32]]) -> dict[str, dict[str, Any]]:
+def peers(windows: Iterable[NDArray[np.float32]]) -> dict[str, Other]:
     """What the other front ends compute, and how far that is from librosa's log-mel."""
-    found: dict[str, dict[str, Any]] = {
-        peer.module: {"features": peer.what, "remark": peer.remark, "largest error, dB": None}
-        for peer in PEERS
-        if peer.installed
-    }
-    comparable = [peer for peer in PEERS if peer.installed and peer.comparable]
+    there = [peer for peer in PEERS if peer.installed]
+    worst: dict[str, float | None] = {peer.module: None for peer in there}
     for window in windows:
         reference = log_mel(window)
-        for peer in comparable:
-            about = found[peer.module]
-            about["largest error, dB"] = max(
-                about["largest error, dB"] or 0.0, peer.error(window, reference)
-            )
-    return found
+        for peer in there:
+            if peer.comparable:
+                known = worst[peer.module] or 0.0
+                worst[peer.module] = max(known, peer.error(window, reference))
+    return {peer.module: Other(peer.what, peer.remark, worst[peer.module]) for peer in there}
 
 
-def start_up(rounds: int) -> dict[str, float]:
-    """Wall seconds and peak memory of whole processes, from start to first features."""
+def start_up(rounds: int) -> StartUp:
+    """Measure whole processes, from start to first features."""
     measured = """
 {program}
 for line in open('/proc/self/status'):
@@ -191,7 +242,7 @@ for line in open('/proc/self/status'):
         "FrontEnd(FrontEndSpec.preset('five-channel'))"
         "(np.random.default_rng(0).standard_normal(66150).astype('f'))"
     )
-    programs = {"import numpy": "import numpy", "first five-channel features": front_end}
+    programs = {"numpy": "import numpy", "features": front_end}
     memory: dict[str, float] = {}
 
     def task(name: str) -> Callable[[], object]:
@@ -207,51 +258,64 @@ for line in open('/proc/self/status'):
         return start
 
     seconds = medians({name: task(name) for name in programs}, rounds=rounds)
-    return {f"{name}, s": value for name, value in seconds.items()} | {
-        f"{name}, MB": value for name, value in memory.items()
-    }
+    return StartUp(seconds["numpy"], seconds["features"], memory["numpy"], memory["features"])
 
 
-def table(report: dict[str, Any]) -> str:
+def page(report: Report) -> str:
     """The report as Markdown."""
-    cost, error, start = report["seconds"], report["errors"], report["start-up"]
+    start = report.start_up
+    return "\n\n".join(
+        (
+            _cost_table(report.seconds),
+            _error_table(report.errors),
+            _peer_table(report.peers),
+            "From process start to the first five-channel features: "
+            f"{start.features_s / start.numpy_s:.2f} times `import numpy`, "
+            f"{start.features_mb:.0f} MB.",
+        )
+    )
+
+
+def _cost_table(cost: dict[str, float]) -> str:
     reference, hop = cost["FFT of 130 frames (R)"], cost[f"FFT of {HOP} frames"]
     mel, stack = cost["librosa: log-mel, 3 s"], cost["librosa: five channels, 3 s"]
-    rows = ["| task | ms | R | times as fast as librosa |", "|---|---|---|---|"]
+    rows = []
     for name, seconds in cost.items():
         whole = mel if "log-mel" in name else stack if "five" in name else 0
         # A window of 30 s is ten of 3 s.
         faster = whole * (10 if "30 s" in name else 1) / seconds if whole else 0
         shown = f"{faster:.1f}" if faster and not name.startswith("librosa") else ""
         per_hop = f" ({seconds / hop:.2f} x its new frames' FFT)" if "hop" in name else ""
-        rows.append(
-            f"| {name} | {seconds * 1e3:.3f} | {seconds / reference:.2f}{per_hop} | {shown} |"
-        )
-    kinds = " | ".join(f"{found['windows']} {kind} windows" for kind, found in error.items())
-    rows += ["", f"| largest difference from librosa | {kinds} | goal |"]
-    rows += ["|---" * (2 + len(error)) + "|"]
-    for name, goal in LIMITS.items():
-        found = " | ".join(f"{each['largest error'][name]:.1e}" for each in error.values())
-        rows.append(f"| {name} | {found} | {goal:g} |")
-    for name in ("other bpm", "other beats", "other tuning"):
-        found = " | ".join(str(each[name]) for each in error.values())
-        rows.append(f"| windows with {name} | {found} | 0 |")
-    rows += [
-        "",
-        "| peer | computes | largest difference from librosa, dB | remark |",
-        "|---|---|---|---|",
+        rows.append([name, f"{seconds * 1e3:.3f}", f"{seconds / reference:.2f}{per_hop}", shown])
+    return table(["task", "ms", "R", "times as fast as librosa"], rows)
+
+
+def _error_table(errors: dict[str, Errors]) -> str:
+    kinds = [f"{found.windows} {kind} windows" for kind, found in errors.items()]
+    rows = [
+        [name, *(f"{found.largest[name]:.1e}" for found in errors.values()), f"{goal:g}"]
+        for name, goal in LIMITS.items()
     ]
-    for name, about in report["peers"].items():
-        worst = about["largest error, dB"]
-        shown = "something else" if worst is None else f"{worst:.1e}"
-        rows.append(f"| {name} | {about['features']} | {shown} | {about['remark']} |")
-    ratio = start["first five-channel features, s"] / start["import numpy, s"]
-    rows += [
-        "",
-        f"From process start to the first five-channel features: {ratio:.2f} times `import numpy`, "
-        f"{start['first five-channel features, MB']:.0f} MB.",
-    ]
-    return "\n".join(rows)
+    others = {
+        "bpm": [found.other_bpm for found in errors.values()],
+        "beats": [found.other_beats for found in errors.values()],
+        "tuning": [found.other_tuning for found in errors.values()],
+    }
+    rows += [[f"windows with other {name}", *map(str, n), "0"] for name, n in others.items()]
+    return table(["largest difference from librosa", *kinds, "goal"], rows)
+
+
+def _peer_table(found: dict[str, Other]) -> str:
+    rows = (
+        [
+            name,
+            other.features,
+            "something else" if other.error is None else f"{other.error:.1e}",
+            other.remark,
+        ]
+        for name, other in found.items()
+    )
+    return table(["peer", "computes", "largest difference from librosa, dB", "remark"], rows)
 
 
 @click.command()
@@ -266,25 +330,25 @@ def table(report: dict[str, Any]) -> str:
 def main(clips: Path | None, rounds: int, json_path: Path | None, markdown: Path | None) -> None:
     """Measure the front end and print the table."""
     one_thread("edge_genre.benchmarks.studies.front_ends")
-    report: dict[str, Any] = {
-        "machine": this_machine(*(peer.module for peer in (LIBROSA, *PEERS))).to_dict(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "seconds": costs(rounds),
-        "errors": {"synthetic": errors(synthetic_windows())}
+    report = Report(
+        machine=this_machine(*(peer.module for peer in (LIBROSA, *PEERS))),
+        date=datetime.now(UTC).date().isoformat(),
+        seconds=costs(rounds),
+        errors={"synthetic": errors(synthetic_windows())}
         | ({"real": errors(real_windows(clips))} if clips else {}),
-        "peers": peers(islice(real_windows(clips) if clips else synthetic_windows(), 100)),
-        "start-up": start_up(max(3, rounds // 10)),
-    }
-    text = table(report)
+        peers=peers(islice(real_windows(clips) if clips else synthetic_windows(), 100)),
+        start_up=start_up(max(3, rounds // 10)),
+    )
+    text = page(report)
     print(text)
     if json_path:
-        json_path.write_text(json.dumps(report, indent=2) + "\n")
+        json_path.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     if markdown:
-        about = report["machine"]
-        packages = ", ".join(f"{name} {found}" for name, found in about["packages"].items())
+        about = report.machine
+        packages = ", ".join(f"{name} {found}" for name, found in about.packages.items())
         markdown.write_text(
-            f"{about['cpu']}, {about['system']}, Python {about['python']}, {packages}, "
-            f"{report['date']}; one thread, medians.\n\n{text}\n"
+            f"{about.cpu}, {about.system}, Python {about.python}, {packages}, "
+            f"{report.date}; one thread, medians.\n\n{text}\n"
         )
 
 

@@ -21,10 +21,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -32,16 +32,17 @@ import numpy as np
 from edge_genre.audio.file import AudioFile
 from edge_genre.benchmarks.latency.baseline import read_json
 from edge_genre.benchmarks.latency.streaming import Loop
+from edge_genre.benchmarks.markdown import table
 from edge_genre.classifier import Classifier
 from edge_genre.demo import clip
 from edge_genre.errors import DataError, EdgeGenreError, GateError
 from edge_genre.host.process import ONE_THREAD
+from edge_genre.host.record import Record
 from edge_genre.listening.rolling import rolling_windows
 from edge_genre.model.bundled import bundled_models, find_model
 
 SCHEMA = 1
 HOP = 0.5  # seconds, rounded to whole frames
-STAGES = ("front_end", "inference", "total")
 _FIRST = 2  # windows of every process: all samples are new in the first, buffers in the second
 _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 _PROCESS = """import sys
@@ -52,6 +53,59 @@ instructions.run(*sys.argv[1:])
 # compiles a module, and no other thread may run, of BLAS or of ONNX Runtime's telemetry.
 _SAME = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1"}
 _SAME |= ONE_THREAD
+
+
+@dataclass(frozen=True)
+class Count(Record):
+    """Instructions of a window of one file.
+
+    Parameters
+    ----------
+    file, engine : what was run
+    hop : seconds
+    front_end, total : to the features, and from new samples to the result
+    inference : what is left
+    """
+
+    file: str
+    engine: str
+    hop: float
+    front_end: int
+    inference: int
+    total: int
+
+    @property
+    def stages(self) -> dict[str, int]:
+        """The counts by their names."""
+        found = {"front end": self.front_end, "inference": self.inference}
+        return found | {"total": self.total}
+
+
+@dataclass(frozen=True)
+class Counts(Record):
+    """Instructions of a window of some files, as ``--json`` writes them.
+
+    Parameters
+    ----------
+    schema : of all this
+    windows : that a count is the mean of
+    libraries : versions of what the counts depend on
+    runs : a count a file
+    """
+
+    schema: int
+    windows: int
+    libraries: dict[str, str]
+    runs: tuple[Count, ...]
+
+
+@dataclass(frozen=True)
+class Facts(Record):
+    """What a process says that was counted."""
+
+    hop: float
+    engine: str
+    libraries: dict[str, str]
 
 
 def run(model: str, windows: str, front_end_alone: str) -> None:
@@ -76,7 +130,7 @@ def run(model: str, windows: str, front_end_alone: str) -> None:
     simd = np.show_config("dicts")["SIMD Extensions"]
     libraries = {"python": platform.python_version(), "numpy": version("numpy")}
     libraries["numpy runs"] = " ".join([*simd["baseline"], *simd.get("found", ())])
-    print(json.dumps({"hop": hop, "engine": classifier.engine.name, "libraries": libraries}))
+    print(json.dumps(Facts(hop, classifier.engine.name, libraries).to_dict()))
 
 
 def _take(stream: Iterable[object], count: int) -> None:
@@ -84,18 +138,13 @@ def _take(stream: Iterable[object], count: int) -> None:
         pass
 
 
-def count(models: Sequence[Path], *, windows: int) -> dict[str, Any]:
+def count(models: Sequence[Path], *, windows: int) -> Counts:
     """Count the instructions of a window of each model.
 
     Parameters
     ----------
     models : paths
     windows : that a count is the mean of
-
-    Returns
-    -------
-    Ready for JSON. ``runs`` has for each file its ``front_end``, the ``total`` from new samples to
-    the result, and what is left for ``inference``
 
     Raises
     ------
@@ -113,14 +162,12 @@ def count(models: Sequence[Path], *, windows: int) -> dict[str, Any]:
     for index, model in enumerate(models):
         (base, facts), (whole, _), (front, _) = found[3 * index : 3 * index + 3]
         total, front_end = round((whole - base) / windows), round((front - base) / windows)
-        values = {"file": model.name, "engine": facts["engine"], "hop": facts["hop"]}
-        values |= {"front_end": front_end, "inference": total - front_end, "total": total}
-        runs.append(values)
-    libraries = {"valgrind": _valgrind_version(), **found[0][1]["libraries"]}
-    return {"schema": SCHEMA, "windows": windows, "libraries": libraries, "runs": runs}
+        runs.append(Count(model.name, facts.engine, facts.hop, front_end, total - front_end, total))
+    libraries = {"valgrind": _valgrind_version(), **found[0][1].libraries}
+    return Counts(SCHEMA, windows, libraries, tuple(runs))
 
 
-def _counted(model: Path, windows: int, front_end_alone: int) -> tuple[int, dict[str, Any]]:
+def _counted(model: Path, windows: int, front_end_alone: int) -> tuple[int, Facts]:
     """Instructions of a process, and what it printed."""
     arguments = (str(model), str(windows), str(front_end_alone))
     result = subprocess.run(
@@ -135,7 +182,8 @@ def _counted(model: Path, windows: int, front_end_alone: int) -> tuple[int, dict
     if result.returncode or not counted:
         line = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise EdgeGenreError(f"{model}: cannot be run under Valgrind ({line})")
-    return int(counted[1].replace(",", "")), json.loads(result.stdout.splitlines()[-1])
+    facts = Facts.from_dict(json.loads(result.stdout.splitlines()[-1]))
+    return int(counted[1].replace(",", "")), facts
 
 
 def _valgrind_version() -> str:
@@ -144,7 +192,7 @@ def _valgrind_version() -> str:
     return printed.strip().removeprefix("valgrind-")
 
 
-def read_counts(path: Path) -> dict[str, Any]:
+def read_counts(path: Path) -> Counts:
     """Read what ``--json`` wrote.
 
     Raises
@@ -153,12 +201,16 @@ def read_counts(path: Path) -> dict[str, Any]:
         It cannot be read, or is something else.
     """
     values = read_json(path)
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA or "libraries" not in values:
+    try:
+        counts = Counts.from_dict(values)
+    except ValueError:
+        counts = None
+    if counts is None or counts.schema != SCHEMA:
         raise DataError(f"{path}: holds no counts of instructions of schema {SCHEMA}")
-    return values
+    return counts
 
 
-def changes(counts: dict[str, Any], reference: dict[str, Any]) -> dict[str, dict[str, float]]:
+def changes(counts: Counts, reference: Counts) -> dict[str, dict[str, float]]:
     """By what part each stage of each file grew, less than 0 where it shrank.
 
     Raises
@@ -166,43 +218,40 @@ def changes(counts: dict[str, Any], reference: dict[str, Any]) -> dict[str, dict
     DataError
         The reference has no such file.
     """
-    known = {run["file"]: run for run in reference["runs"]}
+    known = {run.file: run.stages for run in reference.runs}
     found = {}
-    for run in counts["runs"]:
-        before = known.get(run["file"])
+    for run in counts.runs:
+        before = known.get(run.file)
         if before is None:
             have = ", ".join(known) or "nothing"
-            raise DataError(f"the reference has no {run['file']} (it has {have})")
-        found[run["file"]] = {stage: run[stage] / before[stage] - 1 for stage in STAGES}
+            raise DataError(f"the reference has no {run.file} (it has {have})")
+        found[run.file] = {stage: now / before[stage] - 1 for stage, now in run.stages.items()}
     return found
 
 
-def other_libraries(counts: dict[str, Any], reference: dict[str, Any]) -> list[str]:
+def other_libraries(counts: Counts, reference: Counts) -> list[str]:
     """What else has changed since the reference, and may be why counts have."""
     pairs = [
-        (name, reference["libraries"].get(name, "none"), found)
-        for name, found in counts["libraries"].items()
+        (name, reference.libraries.get(name, "none"), found)
+        for name, found in counts.libraries.items()
     ]
-    engines = {run["file"]: run["engine"] for run in reference["runs"]}
-    pairs += [(run["file"], engines.get(run["file"]), run["engine"]) for run in counts["runs"]]
+    engines = {run.file: run.engine for run in reference.runs}
+    pairs += [(run.file, engines.get(run.file, "none"), run.engine) for run in counts.runs]
     return [f"{name}: {now}, in the reference {then}" for name, then, now in pairs if now != then]
 
 
-def table(counts: dict[str, Any], grown: dict[str, dict[str, float]] | None = None) -> str:
+def report(counts: Counts, grown: dict[str, dict[str, float]] | None = None) -> str:
     """The counts as Markdown, in millions of instructions, with changes if there are any."""
-    about = ", ".join(f"{name} {value}" for name, value in counts["libraries"].items())
-    rows = [f"Millions of instructions a window, mean of {counts['windows']}; {about}.", ""]
-    rows += [
-        "| file | engine | hop, s | front end | inference | total |",
-        "|---|---|---|---|---|---|",
-    ]
-    for run in counts["runs"]:
-        cells = [run["file"], run["engine"], f"{run['hop']:.3f}"]
-        for stage in STAGES:
-            change = f" ({grown[run['file']][stage]:+.1%})" if grown else ""
-            cells.append(f"{run[stage] / 1e6:.2f}{change}")
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+    about = ", ".join(f"{name} {value}" for name, value in counts.libraries.items())
+    rows = []
+    for run in counts.runs:
+        cells = [run.file, run.engine, f"{run.hop:.3f}"]
+        for stage, found in run.stages.items():
+            change = f" ({grown[run.file][stage]:+.1%})" if grown else ""
+            cells.append(f"{found / 1e6:.2f}{change}")
+        rows.append(cells)
+    written = table(["file", "engine", "hop, s", "front end", "inference", "total"], rows)
+    return f"Millions of instructions a window, mean of {counts.windows}; {about}.\n\n{written}"
 
 
 def _percent(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
@@ -240,9 +289,9 @@ def main(
         paths = [find_model(model) for model in models] or bundled_models()
         counts = count(paths, windows=windows)
         if json_path:
-            json_path.write_text(json.dumps(counts, indent=1) + "\n")
+            json_path.write_text(json.dumps(counts.to_dict(), indent=1) + "\n")
         if reference is None:
-            print(table(counts))
+            print(report(counts))
         else:
             _compare(counts, reference, tolerance)
     except EdgeGenreError as error:
@@ -250,13 +299,13 @@ def main(
         sys.exit(error.exit_code)
 
 
-def _compare(counts: dict[str, Any], reference: dict[str, Any], tolerance: float) -> None:
+def _compare(counts: Counts, reference: Counts, tolerance: float) -> None:
     for line in other_libraries(counts, reference):
         click.echo(f"note: {line}", err=True)
     grown = changes(counts, reference)
-    print(table(counts, grown))
+    print(report(counts, grown))
     above = [
-        f"{file}: {stage.replace('_', ' ')} {change:+.1%}"
+        f"{file}: {stage} {change:+.1%}"
         for file, stages in grown.items()
         for stage, change in stages.items()
         if change > tolerance

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from edge_genre.benchmarks.markdown import table, with_part
 from edge_genre.classifier import Classifier
+from edge_genre.convert.c.code import write_sources
 from edge_genre.convert.c.micro import require_micro, resolver_methods, run_micro, smallest_arena
-from edge_genre.convert.c.source import write_sources
 from edge_genre.convert.c.tables import c_tables
 from edge_genre.convert.verify.graph_facts import multiply_accumulates
 from edge_genre.convert.verify.windows import load_windows

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.convert.c.micro_worker import Attempt, Fit, RunWindows
 from edge_genre.convert.isolation import Children, Outcome
 from edge_genre.convert.tflite.flatbuffer import builtin, operators, parse, schema
 from edge_genre.errors import ConversionError
@@ -47,11 +48,10 @@ def smallest_arena(model: bytes, *, timeout: float = _TIMEOUT) -> int:
     with _prepared(model, timeout) as (children, graph):
 
         def fits(arena: int) -> bool:
-            outcome = children.run("attempt", graph=str(graph), arena=arena)
-            return outcome.status == "done" and bool(outcome.values["fits"])
+            return _fits(children.run(Attempt(str(graph), arena)))
 
-        outcome = children.run("attempt", graph=str(graph), arena=LARGEST)
-        if outcome.status != "done" or not outcome.values["fits"]:
+        outcome = children.run(Attempt(str(graph), LARGEST))
+        if not _fits(outcome):
             raise _refused(_reason(outcome))
         low, high = _bracket(fits, _used(outcome))
         while high - low > STEP:
@@ -86,10 +86,8 @@ def run_micro(
     with _prepared(model, timeout) as (children, graph):
         given, taken = graph.with_name("windows.npy"), graph.with_name("outputs.npy")
         np.save(given, windows)
-        outcome = children.run(
-            "run", graph=str(graph), arena=arena, windows=str(given), outputs=str(taken)
-        )
-        if outcome.status == "done" and outcome.values["fits"]:
+        outcome = children.run(RunWindows(str(graph), arena, str(given), str(taken)))
+        if _fits(outcome):
             return np.asarray(np.load(taken), np.float32)
     if arena < LARGEST:
         require_arena(arena, smallest_arena(model))
@@ -173,7 +171,11 @@ def _prepared(model: bytes, timeout: float) -> Iterator[tuple[Children, Path]]:
         yield children, path
 
 
-def _used(outcome: Outcome) -> int:
+def _fits(outcome: Outcome[Fit]) -> bool:
+    return outcome.found is not None and outcome.found.fits
+
+
+def _used(outcome: Outcome[Fit]) -> int:
     """Bytes of the arena that it says it used, a multiple of `STEP`."""
     found = [re.search(r"allocation total (\d+) bytes", line) for line in outcome.log]
     total = max((int(each[1]) for each in found if each), default=LARGEST // 2)
@@ -207,7 +209,7 @@ def _refused(why: str) -> ConversionError:
     )
 
 
-def _reason(outcome: Outcome) -> str:
+def _reason(outcome: Outcome[Fit]) -> str:
     """The line of its output that says most."""
     if outcome.status == "timed out":
         return f"it did not end in {outcome.seconds:.0f} s, a loop perhaps"

@@ -2,50 +2,70 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from edge_genre.convert.isolation import Task, answer
+from edge_genre.convert.records import Record
+from edge_genre.engines.quantization import dequantize, quantize
 
 
-def attempt(*, graph: str, arena: int) -> dict[str, Any]:
-    """Whether a graph runs in an arena; what it uses of it is printed."""
-    interpreter = _interpreter(graph, arena)
+@dataclass(frozen=True)
+class Fit(Record):
+    """Whether a graph fits into an arena."""
+
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Attempt(Task[Fit]):
+    """Run a ``graph`` once in an ``arena`` of so many bytes; what it uses of it is printed."""
+
+    result = Fit
+
+    graph: str
+    arena: int
+
+
+@dataclass(frozen=True)
+class RunWindows(Task[Fit]):
+    """Run a ``graph`` on ``windows`` in an ``arena``, and save its ``outputs``."""
+
+    result = Fit
+
+    graph: str
+    arena: int
+    windows: str
+    outputs: str
+
+
+def attempt(task: Attempt) -> Fit:
+    interpreter = _interpreter(task.graph, task.arena)
     if interpreter is None:
-        return {"fits": False}
+        return Fit(fits=False)
     detail = interpreter.get_input_details(0)
     interpreter.set_input(np.zeros(detail["shape"], detail["dtype"]), 0)
     interpreter.invoke()
     interpreter.print_allocations()
-    return {"fits": True}
+    return Fit(fits=True)
 
 
-def run(*, graph: str, arena: int, windows: str, outputs: str) -> dict[str, Any]:
-    """Run a graph on windows, and save its outputs."""
-    interpreter = _interpreter(graph, arena)
+def run_windows(task: RunWindows) -> Fit:
+    interpreter = _interpreter(task.graph, task.arena)
     if interpreter is None:
-        return {"fits": False}
+        return Fit(fits=False)
     source, result = interpreter.get_input_details(0), interpreter.get_output_details(0)
     rows = []
-    for window in np.load(windows):
-        interpreter.set_input(_quantized(window.reshape(source["shape"]), source), 0)
+    for window in np.load(task.windows):
+        values = window.reshape(source["shape"])
+        interpreter.set_input(quantize(values, source["dtype"], *_parameters(source)), 0)
         interpreter.invoke()
-        rows.append(_dequantized(interpreter.get_output(0), result).reshape(-1))
-    np.save(outputs, np.stack(rows))
-    return {"fits": True}
-
-
-TASKS = {task.__name__: task for task in (attempt, run)}
-
-
-def main(path: str) -> None:
-    """Run one job."""
-    job = json.loads(Path(path).read_text())
-    values = TASKS[job["task"]](**job["arguments"])
-    Path(job["result"]).write_text(json.dumps(values))
+        rows.append(dequantize(interpreter.get_output(0), *_parameters(result)).reshape(-1))
+    np.save(task.outputs, np.stack(rows))
+    return Fit(fits=True)
 
 
 def _interpreter(graph: str, arena: int) -> Any:
@@ -58,27 +78,13 @@ def _interpreter(graph: str, arena: int) -> Any:
         return None
 
 
-def _quantized(window: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:
-    dtype = np.dtype(detail["dtype"])
-    if dtype.kind == "f":
-        return window.astype(dtype)
-    scale, zero_point = _parameters(detail)
-    limits = np.iinfo(dtype)
-    steps = np.rint(window / np.float32(scale)) + zero_point
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
-
-
-def _dequantized(output: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
-    if output.dtype.kind == "f":
-        return output.astype(np.float32)
-    scale, zero_point = _parameters(detail)
-    return np.asarray((output.astype(np.float32) - zero_point) * scale, np.float32)
-
-
 def _parameters(detail: dict[str, Any]) -> tuple[float, int]:
+    """Scale and zero point; 1 and 0 of a tensor of floats, which has none."""
     found = detail["quantization_parameters"]
+    if not len(found["scales"]):
+        return 1.0, 0
     return float(found["scales"][0]), int(found["zero_points"][0])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    answer(sys.argv[1], {Attempt: attempt, RunWindows: run_windows})

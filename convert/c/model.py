@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_genre.classifier import Classifier
+from edge_genre.convert.c.code import array, comment, header, number, string
 from edge_genre.convert.c.micro import (
     available,
     require_arena,
@@ -15,7 +16,6 @@ from edge_genre.convert.c.micro import (
     resolver_methods,
     smallest_arena,
 )
-from edge_genre.convert.c.source import array, comment, header, number, string
 from edge_genre.convert.c.tables import c_tables
 from edge_genre.convert.tflite.flatbuffer import parse, schema
 from edge_genre.convert.verify.graph_facts import multiply_accumulates

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from edge_genre.convert.c.source import array, comment, header, number
+from edge_genre.convert.c.code import array, comment, header, number
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.mel import filters_of

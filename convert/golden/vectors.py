@@ -22,18 +22,19 @@ from numpy.typing import NDArray
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
 from edge_genre.audio.source import naming
+from edge_genre.choices import GOLDEN_FORMATS
 from edge_genre.classifier import Classifier
-from edge_genre.convert.c.source import array, comment, header
+from edge_genre.convert.c.code import array, comment, header
 from edge_genre.convert.verify.answer import TOLERANCE
 from edge_genre.demo import clip
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.host.files import writing
 from edge_genre.model.container import split
 from edge_genre.model.self_test import noise, signal
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-FORMATS = ("npy", "json", "c")
 FULL_SCALE = 32768
 # Of a file that does not say how its weights are stored: as for 8 bits.
 _TOLERANCE = max(TOLERANCE.values())
@@ -163,13 +164,15 @@ def _music(spec: FrontEndSpec, path: Path | None) -> tuple[str, str, NDArray[Any
     return "music", words, np.pad(window, (0, size - len(window)))
 
 
-def write_golden(found: Golden, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def write_golden(
+    found: Golden, folder: Path, formats: Sequence[str] = GOLDEN_FORMATS
+) -> list[Path]:
     """Write golden vectors: a manifest, and a folder for each case.
 
     Parameters
     ----------
     folder : made if missing
-    formats : of `FORMATS`; samples come as WAV in any case
+    formats : of `GOLDEN_FORMATS`; samples come as WAV in any case
 
     Returns
     -------
@@ -183,22 +186,18 @@ def write_golden(found: Golden, folder: Path, formats: Sequence[str] = FORMATS) 
     written: list[Path] = []
 
     def put(path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with writing(path, ConversionError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         written.append(path)
 
-    try:
-        for case in found.cases:
-            place = folder / case.name
-            put(place / "pcm.wav", _wav(case.pcm, found.spec.sample_rate))
-            for each in formats:
-                for name, content in _WRITERS[each](found, case).items():
-                    put(place / name, content)
-        put(folder / MANIFEST, _json(_manifest(found, tuple(written), folder)))
-    except OSError as error:
-        raise ConversionError(
-            f"{error.filename or folder}: cannot be written ({error.strerror})"
-        ) from None
+    for case in found.cases:
+        place = folder / case.name
+        put(place / "pcm.wav", _wav(case.pcm, found.spec.sample_rate))
+        for each in formats:
+            for name, content in _WRITERS[each](found, case).items():
+                put(place / name, content)
+    put(folder / MANIFEST, _json(_manifest(found, tuple(written), folder)))
     return written
 
 
@@ -307,8 +306,3 @@ def _floats(values: NDArray[np.float32]) -> Any:
     if values.ndim > 1:
         return [_floats(row) for row in values]
     return [float(str(value)) for value in values]
-
-
-def is_golden(folder: Path) -> bool:
-    """Whether a folder is one that `write_golden` wrote."""
-    return (folder / MANIFEST).is_file()

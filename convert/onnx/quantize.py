@@ -8,7 +8,7 @@
   all its input channels, whatever they are), is not faster, and leaves GRU and LSTM as they are.
 - ``int8``: activations are in 8 bits too (QDQ), with ranges from calibration windows; recurrent
   layers and softmax stay in float. Layers near the input see features of different ranges under
-  one scale and are the first that do not bear it: as few of the leading ones as agreement on the
+  one scale and are the first that lose accuracy: as few of the leading ones as agreement on the
   calibration windows asks for stay as in ``dynamic``, and so does the last. Not always faster than
   fp32.
 """
@@ -20,7 +20,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -28,25 +27,25 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_genre.choices import QUANTIZATIONS
 from edge_genre.convert.quantization.mixed_precision import (
     MAY_CHANGE,
     TRIED,
+    at_most,
     changed,
     fewest,
     logits_of,
-    some,
 )
 from edge_genre.convert.quantization.rounding import SMALL, in_half, in_steps
-from edge_genre.errors import ConversionError, ModelError
+from edge_genre.errors import ConversionError, ModelError, one_line
 from edge_genre.model.container import kind_of, split
-
-QUANTIZATIONS = ("fp32", "fp16", "dynamic", "int8")
 
 # With weights of a bit less, two products fit into the 16 bits that processors without VNNI add
 # them up in; with all 8 bits they overflow there, and the file gives nonsense.
 _REDUCED_STEPS = 64
 _IN_8_BITS = ("Conv", "Gemm", "MatMul")
-_BEHIND = ("Relu", "MaxPool")
+# These take and give the same 8 bits, where what is before them gives any.
+_PASSING_ON = ("Relu", "MaxPool")
 _RANGED = 128  # windows at most, for ranges
 
 _Smaller = Callable[[str, NDArray[np.float32]], tuple[list[TensorProto], list[onnx.NodeProto]]]
@@ -99,7 +98,7 @@ def quantize_onnx(
         raise
     except Exception as error:  # onnx and its quantizer raise many kinds, without a common base
         raise ConversionError(
-            f"the ONNX file cannot be quantized to {quantize}: {shorten(str(error), 300)}"
+            f"the ONNX file cannot be quantized to {quantize}: {one_line(error, 300)}"
         ) from error
     return graph if quantize == "fp32" else bytes(model.SerializeToString())
 
@@ -138,7 +137,7 @@ def _int8(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.Mode
         # The last one stays: its few outputs decide, and 256 steps are coarse for them.
         layers = [node.name for node in model.graph.node if node.op_type in _IN_8_BITS]
         layers = layers[:-1] or layers
-        tried, ranged = some(calibration, TRIED), some(calibration, _RANGED)
+        tried, ranged = at_most(calibration, TRIED), at_most(calibration, _RANGED)
         expected = _outputs(model, tried)
 
         def attempt(leading: int) -> onnx.ModelProto:
@@ -171,7 +170,7 @@ def _activations_in_8_bits(
             quantized,
             _reader(model, calibration),
             quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=[*_IN_8_BITS, *_BEHIND],
+            op_types_to_quantize=[*_IN_8_BITS, *_PASSING_ON],
             nodes_to_quantize=_with_those_behind(model, layers),
             per_channel=True,
             reduce_range=True,
@@ -191,7 +190,7 @@ def _with_those_behind(model: onnx.ModelProto, layers: Sequence[str]) -> list[st
     """
     chosen, given = set(layers), set[str]()
     for node in model.graph.node:
-        if node.op_type in _BEHIND and node.input[0] in given:
+        if node.op_type in _PASSING_ON and node.input[0] in given:
             chosen.add(node.name)
         if node.name in chosen:
             given.update(node.output)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from textwrap import shorten
 from typing import Any
 
 import keras
@@ -20,8 +19,8 @@ import tf2onnx
 from onnx import helper, numpy_helper
 
 from edge_genre.convert.tflite.keras_models import copy_model, require_convertible
-from edge_genre.convert.tflite.recurrent import can_write_out
-from edge_genre.errors import ConversionError
+from edge_genre.convert.tflite.written_out import can_write_out
+from edge_genre.errors import ConversionError, one_line
 
 # 17 is old enough for every engine since ONNX Runtime 1.12 and has all that these models need.
 OPSET = 17
@@ -75,7 +74,7 @@ def keras_to_onnx(model: keras.Model) -> bytes:
         raise
     except Exception as error:  # tf2onnx and onnx raise many kinds, without a common base
         raise ConversionError(
-            f"model {model.name!r} does not convert to ONNX: {shorten(str(error), 300)}"
+            f"model {model.name!r} does not convert to ONNX: {one_line(error, 300)}"
         ) from error
     return bytes(proto.SerializeToString())
 

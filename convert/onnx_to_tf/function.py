@@ -2,7 +2,7 @@
 
 The graph is evaluated node by node while TensorFlow traces a function of one window. What depends
 on weights and shapes alone is computed on the way, by ONNX's reference evaluator; all else becomes
-TensorFlow operators that TFLite has built in (see ``onnx_operators``).
+TensorFlow operators that TFLite has built in (see ``operators``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,16 @@ import tensorflow as tf
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from edge_genre.convert.onnx_to_tf.operators import OPERATORS, Node
+from edge_genre.convert.onnx_to_tf.operators import OPERATORS
+from edge_genre.convert.onnx_to_tf.registry import Node
 from edge_genre.convert.onnx_to_tf.values import Operand, Shape, Value, tensor_of
 from edge_genre.convert.tflite.recurrent import MAX_UNROLLED_STEPS
 from edge_genre.convert.tflite.writer import (
-    Quantization,
-    Target,
     function_to_tflite,
     must_write_out,
     require_options,
 )
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 
 # What older exporters wrote differs in more places than the operators here look at.
 MIN_OPSET = 9
@@ -38,9 +36,9 @@ MIN_OPSET = 9
 def onnx_to_tflite(
     model: onnx.ModelProto,
     *,
-    quantize: Quantization = "fp32",
+    quantize: str = "fp32",
     calibration: np.ndarray | None = None,
-    target: Target = "litert",
+    target: str = "litert",
     integer_io: bool = False,
     probabilities: bool = False,
 ) -> bytes:
@@ -178,7 +176,7 @@ class _Evaluation:
             raise ConversionError(f"ONNX node {_named(proto)}: {error}") from error
         except Exception as error:  # TensorFlow and onnx raise many kinds, without a common base
             raise ConversionError(
-                f"ONNX node {_named(proto)} cannot be converted: {shorten(str(error), 300)}"
+                f"ONNX node {_named(proto)} cannot be converted: {one_line(error, 300)}"
             ) from error
         return results if isinstance(results, list) else [results]
 

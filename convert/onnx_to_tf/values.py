@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from edge_genre.errors import ConversionError
+
 Shape = tuple[int, ...]
+
+# TFLite Micro adds no more of them in one operator.
+MAX_CONCATENATED = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +126,13 @@ def tensor_of(operand: Operand) -> Any:
     return operand.onnx if isinstance(operand, Value) else tf.constant(operand)
 
 
+def constant(operand: Operand) -> np.ndarray:
+    """Weights, which must not depend on the input."""
+    if isinstance(operand, Value):
+        raise ConversionError("its weights depend on the input, expected constants")
+    return operand
+
+
 def aligned(operands: Sequence[Operand]) -> tuple[list[Any], bool]:
     """Bring the operands of an elementwise operator into one order of axes.
 
@@ -146,6 +158,17 @@ def aligned(operands: Sequence[Operand]) -> tuple[list[Any], bool]:
         else:
             tensors.append(tf.constant(np.moveaxis(operand.reshape(filled), 1, -1)))
     return tensors, True
+
+
+def concatenated(tensors: Sequence[Any], axis: int) -> Any:
+    """Join tensors along an axis, by no more at a time than every engine takes."""
+    tensors = list(tensors)
+    while len(tensors) > 1:
+        tensors = [
+            tf.concat(tensors[start : start + MAX_CONCATENATED], axis)
+            for start in range(0, len(tensors), MAX_CONCATENATED)
+        ]
+    return tensors[0]
 
 
 def permute(tensor: Any, order: Sequence[int]) -> Any:

@@ -1,7 +1,7 @@
-"""Which layers bear 8 bits: found by agreement with the exact model on calibration windows.
+"""Which layers compute in 8 bits: as many as agree with the exact model on calibration windows.
 
-Layers near the input see features of different ranges under one scale and are the first that do not
-bear it. As few of the leading ones as agreement asks for keep activations in float.
+Layers near the input see features of different ranges under one scale and are the first to
+lose accuracy. As few of the leading ones as agreement asks for keep activations in float.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRIED = 256  # windows at most
 _Model = TypeVar("_Model")
 
 
-def some(windows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+def at_most(windows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     """Take every so many-th window, at most `most` of them."""
     return windows[:: -(-len(windows) // most)]
 

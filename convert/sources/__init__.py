@@ -1,6 +1,6 @@
 """Trained models as people have them, behind one protocol.
 
-Importing this package loads no framework; `open_source` imports the one that the file needs.
+Importing this package loads no framework; `open_model` imports the one that the file needs.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from edge_genre.convert.sources.kinds import source_kind
 from edge_genre.errors import ConversionError, EdgeGenreError
+from edge_genre.host.files import reading
 from edge_genre.model.file import ModelInfo
 
-__all__ = ["Source", "open_source"]
+__all__ = ["TrainedModel", "open_model"]
 
 
-class Source(Protocol):
+class TrainedModel(Protocol):
     """A model in the framework that it was trained with, or in the engine that it was made for."""
 
     @property
@@ -92,13 +93,13 @@ class Source(Protocol):
         """
 
 
-def open_source(
+def open_model(
     path: str | Path,
     *,
     architecture: str | None = None,
     custom: str | Path | None = None,
     input_shape: tuple[int, ...] | None = None,
-) -> Source:
+) -> TrainedModel:
     """Open a trained model; its content says of which kind it is.
 
     Parameters
@@ -118,10 +119,8 @@ def open_source(
     path = Path(path)
     shape = None if input_shape is None else tuple(input_shape)
     try:
-        return _open(path, architecture, custom, shape)
-    except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
-        raise ConversionError(f"{path}: cannot be read ({reason})") from None
+        with reading(path, ConversionError):
+            return _open(path, architecture, custom, shape)
     except EdgeGenreError as error:
         message = str(error)
         raise ConversionError(message if str(path) in message else f"{path}: {message}") from error
@@ -132,7 +131,7 @@ def _open(
     architecture: str | None,
     custom: str | Path | None,
     shape: tuple[int, ...] | None,
-) -> Source:
+) -> TrainedModel:
     if not path.exists():
         raise ConversionError("no such file or folder")
     kind = source_kind(path)

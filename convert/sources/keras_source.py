@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge_genre.models.networks.songnet  # noqa: F401 - registers SongNet's layers
-from edge_genre.convert.batches import free_lengths_fixed, in_batches, one_line
+from edge_genre.convert.batches import free_lengths_fixed, in_batches
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tflite.keras_models import copy_model, require_convertible
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 from edge_genre.models.networks.published_songnet import PublishedAttention
 
 # What SongNet's attention is called where it was trained.
@@ -36,7 +36,7 @@ Config = dict[str, Any]
 
 
 class KerasSource:
-    """A Keras model for inference; see `edge_genre.convert.sources.Source`.
+    """A Keras model for inference; see `edge_genre.convert.sources.TrainedModel`.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _archive_config(path: Path) -> Config:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json"))
     except ValueError as error:
-        raise ConversionError(f"its config.json is not JSON: {one_line(error)}") from None
+        raise ConversionError(f"its config.json is not JSON: {one_line(error, 300)}") from None
 
 
 def _h5_config(path: Path) -> Config:
@@ -129,7 +129,7 @@ def _h5_config(path: Path) -> Config:
             if _modernise(config):
                 file.attrs["model_config"] = json.dumps(config)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ConversionError(f"is a damaged HDF5 file: {one_line(error)}") from None
+        raise ConversionError(f"is a damaged HDF5 file: {one_line(error, 300)}") from None
     return config
 
 
@@ -209,7 +209,7 @@ def _load(path: Path, custom: dict[str, type]) -> keras.Model:
         hint = ""
         if any(issubclass(layer, PublishedAttention) for layer in custom.values()):
             hint = "; its attention was read as SongNet's: if it is another, give it with --custom"
-        raise ConversionError(f"Keras cannot load it: {one_line(error)}{hint}") from error
+        raise ConversionError(f"Keras cannot load it: {one_line(error, 300)}{hint}") from error
 
 
 def _rebuilt(model: keras.Model, shape: tuple[int | None, ...]) -> keras.Model:
@@ -222,5 +222,7 @@ def _rebuilt(model: keras.Model, shape: tuple[int | None, ...]) -> keras.Model:
         fixed = keras.models.clone_model(copy_model(model), input_tensors=tensors)
         fixed.set_weights(model.get_weights())
     except (TypeError, ValueError) as error:
-        raise ConversionError(f"cannot take windows of shape {shape}: {one_line(error)}") from error
+        raise ConversionError(
+            f"cannot take windows of shape {shape}: {one_line(error, 300)}"
+        ) from error
     return fixed

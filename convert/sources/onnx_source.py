@@ -11,9 +11,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper
 
-from edge_genre.convert.batches import free_lengths_fixed, in_batches, one_line
+from edge_genre.convert.batches import free_lengths_fixed, in_batches
 from edge_genre.convert.sources.versions import versions
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 from edge_genre.model.container import split
 from edge_genre.model.file import ModelInfo, read
 
@@ -22,7 +22,7 @@ _WEIGHTS = _FLOATS | {TensorProto.INT8, TensorProto.UINT8, TensorProto.BFLOAT16}
 
 
 class OnnxSource:
-    """An ONNX graph in ONNX Runtime; see `edge_genre.convert.sources.Source`."""
+    """An ONNX graph in ONNX Runtime; see `edge_genre.convert.sources.TrainedModel`."""
 
     kind = "onnx"
     quantization = None
@@ -83,13 +83,13 @@ def _parsed(graph: bytes, folder: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_from_string(graph)
     except Exception as error:  # protobuf's and onnx's own kinds
-        raise ConversionError(f"is a damaged ONNX file: {one_line(error)}") from error
+        raise ConversionError(f"is a damaged ONNX file: {one_line(error, 300)}") from error
     try:
         # PyTorch writes the weights into a file beside the graph.
         external_data_helper.load_external_data_for_model(model, str(folder))
     except Exception as error:  # missing files, and paths that lead out of the folder
         raise ConversionError(
-            f"has its weights in another file, which cannot be read: {one_line(error)}"
+            f"has its weights in another file, which cannot be read: {one_line(error, 300)}"
         ) from error
     return model
 
@@ -130,4 +130,4 @@ def _session(graph: bytes) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base
-        raise ConversionError(f"ONNX Runtime cannot load it: {one_line(error)}") from error
+        raise ConversionError(f"ONNX Runtime cannot load it: {one_line(error, 300)}") from error

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from edge_genre.convert.batches import one_line
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 
 
 def run_file(path: str | Path) -> ModuleType:
@@ -36,7 +35,7 @@ def run_file(path: str | Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's code raises
         raise ConversionError(
-            f"{path}: fails with {type(error).__name__}: {one_line(error)}"
+            f"{path}: fails with {type(error).__name__}: {one_line(error, 300)}"
         ) from error
     finally:
         sys.path.remove(str(path.parent))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import re
 import tempfile
@@ -17,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_genre.convert.batches import in_batches, one_line
+from edge_genre.convert.batches import in_batches
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 from edge_genre.host.quiet import quiet_libraries
 
-# Modules of `edge_genre.models` with a function `for_weights`, by the name on the command line.
-BUNDLED = {"five-channel-cnn": "edge_genre.models.networks.five_channel"}
+# Architectures of `edge_genre.models.networks`, as the command line calls them.
+BUNDLED = ("five-channel-cnn",)
 
 OPSET = 17
 INPUT, OUTPUT = "features", "output"
@@ -38,7 +37,7 @@ _ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 class PyTorchSource:
-    """A network in evaluation mode, on the CPU; see `edge_genre.convert.sources.Source`."""
+    """A network in evaluation mode, on the CPU; see `edge_genre.convert.sources.TrainedModel`."""
 
     kind = "pytorch"
     quantization = None
@@ -94,7 +93,7 @@ class PyTorchSource:
                 return path.read_bytes()
         except Exception as error:  # whatever the network or the exporter raises
             raise ConversionError(
-                f"{type(self._network).__name__} does not convert to ONNX: {one_line(error)}"
+                f"{type(self._network).__name__} does not convert to ONNX: {one_line(error, 300)}"
             ) from error
 
     def _run(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -232,8 +231,9 @@ def _is_state_dict(value: object) -> bool:
 def _network(architecture: str, weights: dict[str, torch.Tensor]) -> nn.Module:
     """The network without its weights."""
     if architecture in BUNDLED:
-        module = importlib.import_module(BUNDLED[architecture])
-        return module.for_weights(_without_wrappers(weights, set()))
+        from edge_genre.models.networks.five_channel import for_weights
+
+        return for_weights(_without_wrappers(weights, set()))
     path, colon, name = architecture.rpartition(":")
     if not colon or not name.isidentifier():
         raise ConversionError(
@@ -249,7 +249,7 @@ def _network(architecture: str, weights: dict[str, torch.Tensor]) -> nn.Module:
         network = make()
     except Exception as error:  # whatever the user's code raises
         raise ConversionError(
-            f"{name}() of {path} fails with {type(error).__name__}: {one_line(error)}; it is "
+            f"{name}() of {path} fails with {type(error).__name__}: {one_line(error, 300)}; it is "
             "called without arguments"
         ) from error
     if not isinstance(network, nn.Module):

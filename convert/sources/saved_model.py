@@ -10,9 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from edge_genre.convert.batches import free_lengths_fixed, in_batches, one_line
+from edge_genre.convert.batches import free_lengths_fixed, in_batches
 from edge_genre.convert.sources.versions import versions
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 
 OPSET = 17
 INPUT, OUTPUT = "features", "output"
@@ -21,7 +21,7 @@ _ONE = "_of_one_window"
 
 
 class SavedModelSource:
-    """The serving signature of a SavedModel; see `edge_genre.convert.sources.Source`."""
+    """The serving signature of a SavedModel; see `edge_genre.convert.sources.TrainedModel`."""
 
     kind = "saved_model"
     quantization = None
@@ -82,7 +82,7 @@ class SavedModelSource:
             proto, _ = tf2onnx.convert.from_function(function, input_signature=[spec], opset=OPSET)
             onnx.checker.check_model(proto, full_check=True)
         except Exception as error:  # tf2onnx and onnx raise many kinds, without a common base
-            raise ConversionError(f"does not convert to ONNX: {one_line(error)}") from error
+            raise ConversionError(f"does not convert to ONNX: {one_line(error, 300)}") from error
         return bytes(proto.SerializeToString())
 
     def _call(self, windows: tf.Tensor) -> tf.Tensor:
@@ -123,7 +123,7 @@ def _signature(path: Path) -> tuple[Any, Any]:
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:  # TensorFlow raises many kinds, without a common base
-        raise ConversionError(f"TensorFlow cannot load it: {one_line(error)}") from error
+        raise ConversionError(f"TensorFlow cannot load it: {one_line(error, 300)}") from error
     signatures = dict(loaded.signatures)
     if "serving_default" in signatures:
         return loaded, signatures["serving_default"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.batches import in_batches, one_line
+from edge_genre.convert.batches import in_batches
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tflite.flatbuffer import (
     add_tensor,
@@ -23,7 +23,7 @@ from edge_genre.convert.tflite.flatbuffer import (
     schema,
 )
 from edge_genre.engines.litert import LiteRT
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 from edge_genre.host.quiet import quiet_libraries
 from edge_genre.model.container import split
 from edge_genre.model.file import ModelInfo, read
@@ -36,7 +36,7 @@ _WEIGHTS = _INTEGERS | {"FLOAT16", "FLOAT32"}
 
 
 class TFLiteSource:
-    """A TFLite graph in LiteRT; see `edge_genre.convert.sources.Source`."""
+    """A TFLite graph in LiteRT; see `edge_genre.convert.sources.TrainedModel`."""
 
     kind = "tflite"
 
@@ -95,7 +95,9 @@ class TFLiteSource:
                 # tf2onnx writes what it does not know under TFLite's name; the checker finds it.
                 onnx.checker.check_model(model, full_check=True)
             except Exception as error:  # tf2onnx and onnx raise many kinds, without a common base
-                raise ConversionError(f"does not convert to ONNX: {one_line(error)}") from error
+                raise ConversionError(
+                    f"does not convert to ONNX: {one_line(error, 300)}"
+                ) from error
         return bytes(model.SerializeToString())
 
     def _run(self, window: NDArray[np.float32]) -> NDArray[np.float32]:

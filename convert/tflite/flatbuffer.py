@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.batches import one_line
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 from edge_genre.model.container import kind_of
 
 
@@ -47,7 +46,7 @@ def parse(graph: bytes) -> Any:
                 buffer.data = np.frombuffer(graph, np.uint8, buffer.size, buffer.offset)
                 buffer.offset = buffer.size = 0
     except Exception as error:  # flatbuffers checks nothing: anything may come of a damaged file
-        raise ConversionError(f"the TFLite graph is damaged: {one_line(error)}") from error
+        raise ConversionError(f"the TFLite graph is damaged: {one_line(error, 300)}") from error
     return model
 
 

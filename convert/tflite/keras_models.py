@@ -1,11 +1,10 @@
 """What the writers ask of a Keras model, and how they copy it before they change it."""
 
 from collections.abc import Callable, Iterator
-from textwrap import shorten
 
 import keras
 
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 
 
 def require_convertible(model: keras.Model) -> None:
@@ -75,7 +74,7 @@ def copy_model(
         copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ConversionError(
-            f"model {model.name!r} cannot be copied: {shorten(str(error), 300)}; a custom "
+            f"model {model.name!r} cannot be copied: {one_line(error, 300)}; a custom "
             "layer needs a get_config that returns the arguments of its constructor"
         ) from error
     copy.set_weights(model.get_weights())

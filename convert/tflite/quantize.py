@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from edge_genre.convert.quantization.mixed_precision import (
     MAY_CHANGE,
     TRIED,
+    at_most,
     changed,
     fewest,
     logits_of,
-    some,
 )
 from edge_genre.convert.quantization.rounding import SMALL, in_half, in_steps
 from edge_genre.convert.tflite.flatbuffer import (
@@ -115,7 +115,7 @@ def dynamic(converted: bytes, exact: bytes, windows: NDArray[np.float32]) -> byt
     exact : fp32
     windows : real ones [shape=(n, ...)]
     """
-    tried = some(windows, TRIED)
+    tried = at_most(windows, TRIED)
     if changed(_outputs(exact, tried), _outputs(converted, tried)) <= MAY_CHANGE:
         return converted
     return weights_in_8_bits(exact)
@@ -137,7 +137,7 @@ def int8(
     from tensorflow.lite.python.convert import mlir_quantize
 
     options = {"disable_per_channel_for_dense_layers": not per_channel_dense}
-    tried = some(windows, TRIED)
+    tried = at_most(windows, TRIED)
     expected = _outputs(calibrated, tried)
     model = parse(calibrated)
     main = model.subgraphs[0]

@@ -4,37 +4,35 @@ import contextlib
 import io
 from collections.abc import Iterator
 from itertools import chain
-from textwrap import shorten
-from typing import Any, Literal, get_args
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from edge_genre.choices import QUANTIZATIONS, TARGETS
 from edge_genre.convert.tflite import quantize as tflite_quantize
 from edge_genre.convert.tflite.flatbuffer import compact
 from edge_genre.convert.tflite.keras_models import require_convertible
-from edge_genre.convert.tflite.recurrent import MAX_UNROLLED_STEPS, write_out_recurrent
-from edge_genre.errors import ConversionError
-
-Quantization = Literal["fp32", "fp16", "dynamic", "int8"]
-Target = Literal["litert", "tflite-runtime", "micro"]
+from edge_genre.convert.tflite.recurrent import MAX_UNROLLED_STEPS
+from edge_genre.convert.tflite.written_out import write_out_recurrent
+from edge_genre.errors import ConversionError, one_line
 
 
 def keras_to_tflite(
     model: keras.Model,
     *,
-    quantize: Quantization = "fp32",
+    quantize: str = "fp32",
     calibration: np.ndarray | None = None,
-    target: Target = "litert",
+    target: str = "litert",
     integer_io: bool = False,
 ) -> bytes:
     """Convert a Keras model to a TFLite file with built-in operators only.
 
     The file takes one window at a time, float32 of shape (1, ...), and gives float32, whatever
     the quantization inside. Recurrent layers of up to 64 steps are written out (see
-    ``recurrent``); longer ones become a WHILE loop, except for int8 and for TFLite Micro, where
+    ``written_out``); longer ones become a WHILE loop, except for int8 and for TFLite Micro, where
     every length is written out and long ones make a large file.
 
     Parameters
@@ -86,9 +84,9 @@ def function_to_tflite(
     function: Any,
     *,
     name: str,
-    quantize: Quantization = "fp32",
+    quantize: str = "fp32",
     calibration: np.ndarray | None = None,
-    target: Target = "litert",
+    target: str = "litert",
     integer_io: bool = False,
     probabilities: bool = False,
 ) -> bytes:
@@ -119,7 +117,7 @@ def function_to_tflite(
             + ": use quantize='dynamic', or GRU, LSTM or SimpleRNN layers"
         )
 
-    def converted(quantize: Quantization, *, only_calibrated: bool = False) -> bytes:
+    def converted(quantize: str, *, only_calibrated: bool = False) -> bytes:
         # Options leak from one conversion to the next: a fresh converter each time.
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         _set_options(converter, quantize, target, windows, integer_io=integer_io)
@@ -145,12 +143,12 @@ def function_to_tflite(
     except Exception as error:  # TensorFlow raises many kinds, without a common base
         raise ConversionError(
             f"model {name!r} does not convert to TFLite {quantize} with built-in operators: "
-            f"{shorten(str(error), 300)}"
+            f"{one_line(error, 300)}"
         ) from error
 
 
 def _set_options(
-    converter: Any, quantize: Quantization, target: Target, windows: np.ndarray, *, integer_io: bool
+    converter: Any, quantize: str, target: str, windows: np.ndarray, *, integer_io: bool
 ) -> None:
     if quantize != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -174,8 +172,8 @@ def require_options(quantize: str, target: str, *, integer_io: bool) -> None:
         one is unknown, or they exclude each other.
     """
     for value, allowed, what in (
-        (quantize, get_args(Quantization), "quantization"),
-        (target, get_args(Target), "target"),
+        (quantize, QUANTIZATIONS, "quantization"),
+        (target, TARGETS, "target"),
     ):
         if value not in allowed:
             raise ConversionError(f"got {what} {value!r}; expected one of {', '.join(allowed)}")
@@ -208,9 +206,7 @@ def _frozen(function: Any, name: str, *, probabilities: bool) -> Any:
     except ConversionError:
         raise
     except Exception as error:
-        raise ConversionError(
-            f"model {name!r} cannot be traced: {shorten(str(error), 300)}"
-        ) from error
+        raise ConversionError(f"model {name!r} cannot be traced: {one_line(error, 300)}") from error
     return concrete
 
 
@@ -220,9 +216,7 @@ def _only(outputs: Any) -> Any:
     return output
 
 
-def _checked_calibration(
-    shape: Any, quantize: Quantization, calibration: np.ndarray | None
-) -> np.ndarray:
+def _checked_calibration(shape: Any, quantize: str, calibration: np.ndarray | None) -> np.ndarray:
     """The calibration windows as float32: int8 needs them, dynamic may have them."""
     if quantize in ("fp32", "fp16") and calibration is not None:
         raise ConversionError(f"quantization {quantize!r} takes no calibration windows")

@@ -6,69 +6,16 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edge_genre.convert.batches import one_line
+from edge_genre.convert.records import Record
 from edge_genre.convert.tflite.flatbuffer import builtin, operators, pack, parse, schema
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 from edge_genre.host.quiet import quiet_libraries
 from edge_genre.model.container import kind_of, split
-
-# Newest version of each operator in tflite-runtime 2.14, found by loading a graph of each operator
-# in each version: of what is newer, or is not here, it says "Didn't find op".
-_TFLITE_RUNTIME = {
-    name: version
-    for version, names in {
-        1: """
-        ADD_N ASSIGN_VARIABLE ATAN2 BITCAST BITWISE_XOR BROADCAST_ARGS BUCKETIZE CALL_ONCE CEIL
-        COMPLEX_ABS CONV_3D CONV_3D_TRANSPOSE COS CUMSUM DENSIFY DYNAMIC_UPDATE_SLICE ELU
-        EMBEDDING_LOOKUP_SPARSE EXPAND_DIMS FLOOR HARD_SWISH HASHTABLE HASHTABLE_FIND
-        HASHTABLE_IMPORT HASHTABLE_LOOKUP HASHTABLE_SIZE IF IMAG L2_POOL_2D
-        LOCAL_RESPONSE_NORMALIZATION LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR LSH_PROJECTION
-        MATRIX_DIAG MATRIX_SET_DIAG MULTINOMIAL NEG NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5
-        ONE_HOT POW PRELU RANDOM_STANDARD_NORMAL RANDOM_UNIFORM RANK READ_VARIABLE REAL REDUCE_ALL
-        REDUCE_ANY RELU_0_TO_1 RELU_N1_TO_1 RESHAPE REVERSE_SEQUENCE RFFT2D RIGHT_SHIFT ROUND
-        SCATTER_ND SEGMENT_SUM SHAPE SIN SKIP_GRAM SQRT SQUARE UNIQUE UNSORTED_SEGMENT_MAX
-        UNSORTED_SEGMENT_MIN UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_SUM VAR_HANDLE WHILE
-        ZEROS_LIKE
-    """,
-        2: """
-        DEPTH_TO_SPACE DIV EXP FAKE_QUANT FLOOR_MOD GELU GREATER L2_NORMALIZATION LEAKY_RELU
-        LESS_EQUAL LOG_SOFTMAX RANGE REDUCE_PROD RSQRT SELECT_V2 SIGN SPACE_TO_DEPTH SPLIT_V
-        SQUARED_DIFFERENCE SQUEEZE SUM WHERE
-    """,
-        3: """
-        ARG_MAX ARG_MIN AVERAGE_POOL_2D BIDIRECTIONAL_SEQUENCE_LSTM BIDIRECTIONAL_SEQUENCE_RNN
-        BROADCAST_TO EMBEDDING_LOOKUP FLOOR_DIV GREATER_EQUAL LESS LOGISTIC MAX_POOL_2D MEAN
-        MIRROR_PAD NOT_EQUAL QUANTIZE REDUCE_MAX REDUCE_MIN RELU RELU6 REVERSE_V2 RNN SOFTMAX
-        SPARSE_TO_DENSE TANH TILE TOPK_V2 UNIDIRECTIONAL_SEQUENCE_RNN
-    """,
-        4: """
-        BATCH_MATMUL BATCH_TO_SPACE_ND CONCATENATION EQUAL FILL GATHER_ND LSTM MAXIMUM MINIMUM
-        PACK PAD PADV2 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SELECT SPACE_TO_BATCH_ND SPLIT SVDF
-        TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK
-    """,
-        5: """
-        ABS ADD CAST DEQUANTIZE SUB
-    """,
-        6: """
-        GATHER SLICE TRANSPOSE
-    """,
-        7: """
-        CONV_2D DEPTHWISE_CONV_2D MUL
-    """,
-        8: """
-        STRIDED_SLICE
-    """,
-        10: """
-        FULLY_CONNECTED
-    """,
-    }.items()
-    for name in names.split()
-}
 
 _WITH_WEIGHTS = frozenset(
     "CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV FULLY_CONNECTED "
@@ -87,7 +34,7 @@ _Tensor = tuple[str, tuple[int | str, ...]]
 
 
 @dataclass(frozen=True)
-class GraphFacts:
+class GraphFacts(Record):
     """One graph.
 
     Parameters
@@ -114,10 +61,6 @@ class GraphFacts:
     in_8_bits: int
     parameters: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return asdict(self)
-
 
 def graph_facts(content: bytes) -> GraphFacts:
     """Look into a TFLite or ONNX file.
@@ -133,25 +76,6 @@ def graph_facts(content: bytes) -> GraphFacts:
     return _of_onnx(graph) if kind_of(graph) == "onnx" else _of_tflite(graph)
 
 
-def unknown_to_tflite_runtime(content: bytes) -> list[str]:
-    """Operators of a TFLite file that tflite-runtime 2.14 does not have, each with its version.
-
-    A file without any loads; whether it runs correctly is another matter.
-
-    Raises
-    ------
-    ModelError, ConversionError
-        It is no TFLite file, or a damaged one.
-    """
-    graph, _ = split(content)
-    model = parse(graph)
-    return [
-        f"{_operator(code)} version {code.version}"
-        for code in model.operatorCodes
-        if code.customCode or code.version > _TFLITE_RUNTIME.get(_operator(code), 0)
-    ]
-
-
 def multiply_accumulates(content: bytes) -> int | None:
     """Multiplications of one run of a TFLite file that are added up; None with loops in it.
 
@@ -164,7 +88,7 @@ def multiply_accumulates(content: bytes) -> int | None:
     model = parse(graph)
     if len(model.subgraphs) > 1:  # how often a loop runs is not written in the graph
         return None
-    names = [_operator(code) for code in model.operatorCodes]
+    names = [operator_name(code) for code in model.operatorCodes]
     (subgraph,) = model.subgraphs
 
     def shape(tensor: int) -> list[int]:
@@ -181,7 +105,7 @@ def multiply_accumulates(content: bytes) -> int | None:
 
 def _of_tflite(graph: bytes) -> GraphFacts:
     model = parse(graph)
-    names = [_operator(code) for code in model.operatorCodes]
+    names = [operator_name(code) for code in model.operatorCodes]
     types = {value: name.lower() for name, value in vars(schema().TensorType).items()}
     counts = Counter(names[op.opcodeIndex] for each in model.subgraphs for op in operators(each))
     versions: dict[str, int] = {}
@@ -201,7 +125,7 @@ def _of_tflite(graph: bytes) -> GraphFacts:
         for op in operators(each)
         if names[op.opcodeIndex] in _WITH_WEIGHTS
     ]
-    custom = {_operator(code) for code in model.operatorCodes if code.customCode}
+    custom = {operator_name(code) for code in model.operatorCodes if code.customCode}
     return GraphFacts(
         operators=dict(sorted(counts.items())),
         versions=dict(sorted(versions.items())),
@@ -254,9 +178,9 @@ def _outside_delegates(graph: bytes) -> Iterator[str]:
             interpreter.allocate_tensors()
             nodes = interpreter._get_ops_details()
     except (ValueError, RuntimeError) as error:
-        raise ConversionError(f"LiteRT does not load the graph: {one_line(error)}") from error
+        raise ConversionError(f"LiteRT does not load the graph: {one_line(error, 300)}") from error
     own = [node for node in nodes if node["op_name"] != "DELEGATE"]
-    producers = {int(t): index for index, node in enumerate(own) for t in _given(node["outputs"])}
+    producers = {int(t): index for index, node in enumerate(own) for t in _present(node["outputs"])}
     inside: set[int] = set()
     for delegate in nodes[len(own) :]:
         borders = {int(t) for t in delegate["inputs"]}
@@ -267,11 +191,11 @@ def _outside_delegates(graph: bytes) -> Iterator[str]:
             if tensor in borders or index is None or index in inside:
                 continue
             inside.add(index)
-            reached += _given(own[index]["inputs"])
+            reached += _present(own[index]["inputs"])
     return (node["op_name"] for index, node in enumerate(own) if index not in inside)
 
 
-def _given(tensors: Any) -> list[int]:
+def _present(tensors: Any) -> list[int]:
     """Without -1, which stands for an input or output that is left out."""
     return [int(tensor) for tensor in tensors if tensor >= 0]
 
@@ -302,7 +226,7 @@ def _of_onnx(graph: bytes) -> GraphFacts:
         if not model.graph.output:
             raise ValueError("it holds no graph")
     except Exception as error:  # protobuf's own, of which there are several
-        raise ConversionError(f"the ONNX graph is damaged: {one_line(error)}") from error
+        raise ConversionError(f"the ONNX graph is damaged: {one_line(error, 300)}") from error
     nodes = [node for each in onnx_graphs(model.graph) for node in each.node]
 
     def tensor(value: onnx.ValueInfoProto) -> _Tensor:
@@ -334,7 +258,8 @@ def _of_onnx(graph: bytes) -> GraphFacts:
     )
 
 
-def _operator(code: Any) -> str:
+def operator_name(code: Any) -> str:
+    """An operator code of a TFLite graph in words, such as ``CONV_2D``."""
     if code.customCode:
         return str(code.customCode.decode())
     number = builtin(code)

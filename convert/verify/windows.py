@@ -1,4 +1,8 @@
-"""Windows to calibrate with and to compare models on: real audio, or features from a file."""
+"""Windows to compare models on, and to calibrate with: real audio, or features from a file.
+
+Calibration is that of ranges here: between which values the tensors of a network lie, which 8-bit
+steps are then spread over. (That of confidence is another one, and a part of training.)
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from edge_genre.audio.file import AudioFile, genre_of, require_audio
 from edge_genre.audio.resample import Resampler, resampled
 from edge_genre.errors import AudioError, ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.host.files import reading
 from edge_genre.results import SILENCE_DBFS, level_dbfs
 
 WANTED = 800
@@ -42,7 +47,7 @@ class Windows:
         return len(self.features)
 
     def parts(self) -> tuple[Windows, Windows]:
-        """A quarter to calibrate with, and the others to compare on; all for both if few."""
+        """A quarter to calibrate ranges with, the others to compare on; all for both if few."""
         if len(self) < _FEWEST_FOR_PARTS:
             return self, self
         calibration = np.arange(len(self)) % 4 == 0
@@ -130,15 +135,14 @@ def _audible(samples: NDArray[np.float32], size: int, most: int) -> Iterator[NDA
 
 def _of_file(path: Path, shape: tuple[int, ...], n_classes: int, wanted: int) -> Windows:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            features, classes = loaded, None
-        else:
-            with loaded:
-                features = loaded["X"]
-                classes = loaded.get("y")
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror or error})") from None
+        with reading(path, ConversionError):
+            loaded = np.load(path, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                features, classes = loaded, None
+            else:
+                with loaded:
+                    features = loaded["X"]
+                    classes = loaded.get("y")
     except KeyError:
         raise ConversionError(f"{path}: has no array X, expected windows of features") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -146,7 +150,9 @@ def _of_file(path: Path, shape: tuple[int, ...], n_classes: int, wanted: int) ->
             f"{path}: is neither a folder of audio nor a .npz or .npy file of features ({error})"
         ) from None
     # Axes of length 1 may be left out or added; those of other lengths must be in order.
-    if features.dtype.kind not in "fiu" or _long(features.shape[1:]) != _long(shape):
+    if features.dtype.kind not in "fiu" or _without_ones(features.shape[1:]) != _without_ones(
+        shape
+    ):
         raise ConversionError(
             f"{path}: X is {features.dtype} of shape {features.shape}, "
             f"expected numbers of shape (windows, {', '.join(map(str, shape))})"
@@ -180,7 +186,7 @@ def _thinned(
     return Windows(features, classes.astype(np.int64), origin)
 
 
-def _long(shape: Sequence[int]) -> tuple[int, ...]:
+def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)
 
 

@@ -10,11 +10,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_genre.convert.batches import one_line
 from edge_genre.convert.waveform.features import write_front_end
 from edge_genre.convert.waveform.graph import Value, Writer
 from edge_genre.engines import fitted
-from edge_genre.errors import ConversionError
+from edge_genre.errors import ConversionError, one_line
 from edge_genre.frontend import FrontEndSpec
 
 INPUT, OUTPUT = "samples", "probabilities"
@@ -98,7 +97,7 @@ def onnx_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> b
     try:
         model = onnx.load_from_string(graph)
     except Exception as error:  # protobuf's own, of which there are several
-        raise ConversionError(f"the ONNX graph is damaged: {one_line(error)}") from error
+        raise ConversionError(f"the ONNX graph is damaged: {one_line(error, 300)}") from error
     inner = model.graph
     stored = {each.name for each in inner.initializer}
     inputs = [each for each in inner.input if each.name not in stored]

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_genre.choices import DEVICES, ENGINES
-from edge_genre.cli.options import Description, description_options, json_option, seconds_option
+from edge_genre.cli.options import (
+    Description,
+    description_options,
+    json_option,
+    on_command_line,
+    seconds_option,
+)
 from edge_genre.cli.view import console
 from edge_genre.demo import clip
-from edge_genre.errors import DataError, GateError
+from edge_genre.errors import DataError, EdgeGenreError, GateError
+from edge_genre.host.files import writing
 
 if TYPE_CHECKING:
-    from edge_genre.benchmarks.latency.benchmark import Plan
-    from edge_genre.benchmarks.latency.subject import Job
+    from edge_genre.benchmarks.latency.result import Result
 
 _MAX_THREADS = 64
+# Parameters that say what becomes of figures, measured or read.
+_SHOWING = ("source", "as_json", "report", "baseline", "tolerance", "save_reference")
 
 
 def _threads(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -46,7 +54,7 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
 
 
 @click.command("benchmark", no_args_is_help=True)
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, metavar="MODEL...")
 @click.option(
     "-i",
     "--input",
@@ -55,9 +63,12 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
     metavar="FILE",
     help="Music to run on.  [default: the demo clip]",
 )
-@seconds_option("--hop", default=0.5, show_default=True, help="From one window to the next.")
+@seconds_option("--hop", default=0.5, show_default=True, help="Time from one window to the next.")
 @seconds_option(
-    "--seconds", default=5.0, show_default=True, help="To measure each model, in turns."
+    "--seconds",
+    default=5.0,
+    show_default=True,
+    help="Seconds of measuring per model; several models take turns.",
 )
 @click.option(
     "--threads",
@@ -70,29 +81,43 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
-    help="What runs the files.  [default: the best there is]",
+    help="Inference engine.  [default: the best one installed]",
 )
 @click.option(
     "--device",
     type=click.Choice(DEVICES),
     default="cpu",
     show_default=True,
-    help="Any other than cpu takes ONNX files, and measures the CPU beside it, in batches.",
+    help="Where inference runs; any but cpu takes ONNX files alone, and measures the CPU beside "
+    "it, and several windows at once.",
 )
-@click.option("--paced", is_flag=True, help="One window a hop, as in real life, not at full speed.")
+@click.option(
+    "--paced",
+    is_flag=True,
+    help="Feed the audio in real time, a window per hop, as a microphone does.",
+)
 @click.option(
     "--corpus",
     type=click.Path(path_type=Path),
     metavar="DATA",
-    help="Measure accuracy too: labelled music, as for edge-genre evaluate.",
+    help="Measure accuracy too, on labelled music as for edge-genre evaluate.",
 )
-@click.option("--profile", is_flag=True, help="Time of each kind of operator, of ONNX files.")
+@click.option(
+    "--profile", is_flag=True, help="Measure the time of each kind of operator (ONNX files alone)."
+)
 @json_option
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="Show what --json printed earlier, here or on another machine, and measure nothing.",
+)
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.html",
-    help="Write a page with plots.",
+    help="Write a page with charts (needs edge-genre[report]).",
 )
 @click.option(
     "--baseline",
@@ -105,7 +130,7 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
     default="30%",
     show_default=True,
     callback=_share,
-    help="By how much a figure may be above the baseline's.",
+    help="How far a figure may be above the baseline's.",
 )
 @click.option(
     "--save-reference",
@@ -116,6 +141,68 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
 @description_options
 def command(
     models: tuple[str, ...],
+    source: Path | None,
+    as_json: bool,
+    report: Path | None,
+    baseline: Path | None,
+    tolerance: float,
+    save_reference: Path | None,
+    **how: Any,
+) -> None:
+    """Measure models on this machine: latency, size, memory, and accuracy if music is given.
+
+    MODEL is a TFLite or ONNX file, a bundled name, or a folder of such files. Each model runs in a
+    process of its own on real audio, window after window as in edge-genre listen; several models
+    take turns. Whatever makes the figures doubtful is said beside them.
+    """
+    from edge_genre.benchmarks.latency.baseline import read_result
+
+    _require_one_source(models, source)
+    earlier = None if baseline is None else read_result(baseline)
+    if report is not None:
+        _require_report(report)
+    result = read_result(source) if source else _measured(models, **how)
+    if report is not None:
+        from edge_genre.benchmarks.report.page import html_report
+
+        _write(report, html_report(result))
+    if save_reference is not None:
+        _save_reference(result, save_reference)
+    if as_json:
+        click.echo(json.dumps(result.to_dict()))
+    else:
+        from edge_genre.cli.benchmark_table import print_result
+
+        print_result(result, console())
+    if earlier is not None:
+        _compare(result, earlier, tolerance, baseline)
+
+
+def _require_one_source(models: tuple[str, ...], source: Path | None) -> None:
+    """Models to measure or figures to show, not both, nor how to measure what is not measured."""
+    if source is None and not models:
+        raise click.UsageError("Missing argument 'MODEL...'.")
+    if source is not None:
+        for parameter in click.get_current_context().command.params:
+            if parameter.name not in _SHOWING and on_command_line(str(parameter.name)):
+                name = "MODEL" if parameter.name == "models" else parameter.opts[-1]
+                raise click.UsageError(f"--from shows earlier figures: leave {name} out.")
+
+
+def _require_report(path: Path) -> None:
+    """Say what is missing before minutes of measuring, not after."""
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path}: its folder does not exist")
+    if missing := [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]:
+        raise EdgeGenreError(
+            f"--report needs {' and '.join(missing)}: pip install 'edge-genre[report]', or "
+            "print --json here and show it --from that on a machine that has them"
+        )
+
+
+def _measured(
+    models: tuple[str, ...],
+    *,
     audio: Path | None,
     hop: float,
     seconds: float,
@@ -125,28 +212,16 @@ def command(
     paced: bool,
     corpus: Path | None,
     profile: bool,
-    as_json: bool,
-    report: Path | None,
-    baseline: Path | None,
-    tolerance: float,
-    save_reference: Path | None,
     description: Description,
-) -> None:
-    """Measure models on this machine: latency, size, memory, and accuracy if music is given.
+) -> Result:
+    """Measure every model on each device with each number of threads."""
+    from rich.console import Console
 
-    MODEL is a TFLite or ONNX file, a bundled name, or a folder of such files. Each model runs in a
-    process of its own on real audio, window after window as in edge-genre listen; several models
-    take turns. Whatever makes the figures doubtful is said beside them.
-    """
-    from edge_genre.benchmarks.latency.baseline import read_result, regressions
     from edge_genre.benchmarks.latency.benchmark import Plan, benchmark, models_of
     from edge_genre.benchmarks.latency.subject import Job
 
-    earlier = None if baseline is None else read_result(baseline)
     if corpus is not None and not corpus.exists():
         raise DataError(f"{corpus}: no such file or folder")
-    if report is not None and not report.absolute().parent.is_dir():
-        raise DataError(f"{report}: its folder does not exist")
     front_end = description.front_end
     jobs = [
         Job(
@@ -172,43 +247,30 @@ def command(
         batches=device != "cpu",
     )
     said = " ".join(["edge-genre", *sys.argv[1:]])
-    result = {"command": said, **_watched(benchmark, jobs, plan)}
-    if report:
-        from edge_genre.benchmarks.report.page import html_report
-
-        _write(report, html_report(result))
-    if save_reference:
-        from edge_genre.benchmarks.latency.reference import reference_name
-
-        save_reference.mkdir(parents=True, exist_ok=True)
-        path = save_reference / reference_name(result)
-        _write(path, json.dumps(result, indent=1) + "\n")
-        click.echo(f"{path}", err=True)
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        from edge_genre.cli.benchmark_table import print_result
-
-        print_result(result, console())
-    if earlier is not None:
-        grown = regressions(result, earlier, tolerance)
-        for line in grown:
-            click.echo(f"edge-genre: {line}", err=True)
-        if grown:
-            figures = "figure" if len(grown) == 1 else "figures"
-            raise GateError(f"{len(grown)} {figures} above the baseline {baseline}")
-
-
-def _watched(run: Callable[..., dict[str, Any]], jobs: list[Job], plan: Plan) -> dict[str, Any]:
-    """Say on a terminal what is being done."""
-    from rich.console import Console
-
     with Console(stderr=True).status("loading") as status:
-        return run(jobs, plan, progress=status.update)
+        return benchmark(jobs, plan, command=said, progress=status.update)
+
+
+def _save_reference(result: Result, folder: Path) -> None:
+    from edge_genre.benchmarks.latency.reference import reference_name
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / reference_name(result)
+    _write(path, json.dumps(result.to_dict(), indent=1) + "\n")
+    click.echo(f"{path}", err=True)
+
+
+def _compare(result: Result, earlier: Result, tolerance: float, baseline: Path | None) -> None:
+    from edge_genre.benchmarks.latency.baseline import regressions
+
+    grown = regressions(result, earlier, tolerance)
+    for line in grown:
+        click.echo(f"edge-genre: {line}", err=True)
+    if grown:
+        figures = "figure" if len(grown) == 1 else "figures"
+        raise GateError(f"{len(grown)} {figures} above the baseline {baseline}")
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from None

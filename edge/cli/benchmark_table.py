@@ -1,170 +1,167 @@
-"""A benchmark's figures on a terminal."""
+"""A benchmark's figures on a terminal; one of 80 columns shows all of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from edge_genre.cli.view import facts
 
+if TYPE_CHECKING:
+    from edge_genre.benchmarks.latency.result import Accuracy, Result, Run, TimedRun
+
 _DASH = "-"
 
 
-def print_result(result: dict[str, Any], output: Console) -> None:
-    """Print what was measured, what on, and why to doubt it.
-
-    Parameters
-    ----------
-    result : as `edge_genre.benchmarks.latency.benchmark.benchmark` gives it
-    """
-    runs = result["runs"]
-    for line in result["warnings"]:
+def print_result(result: Result, output: Console) -> None:
+    """Print what was measured, what on, and why to doubt it."""
+    for line in result.warnings:
         output.print(Text(f"WARNING: {line}", "bold red"))
     output.print(facts(_machine(result)))
-    if runs[0]["stages"] is None:
-        output.print(_answers(runs))
+    runs = result.timed
+    if not runs:
+        output.print(_answers(result.runs))
         return
     output.print(_cost(runs))
     output.print(_latency(runs))
-    if runs[0]["accuracy"]:
-        output.print(_accuracy(runs))
+    scored = [(run, run.accuracy) for run in runs if run.accuracy]
+    if scored:
+        output.print(_accuracy(scored))
     for run in runs:
-        if run["batches"]:
+        if run.batches:
             output.print(_batches(run))
-        if run["profile"]:
+        if run.profile:
             output.print(_profile(run))
 
 
-def _machine(result: dict[str, Any]) -> dict[str, str]:
-    machine, before, after = (result[name] for name in ("machine", "before", "after"))
-    memory = machine["memory_mb"]
-    parts = [machine["board"], machine["cpu"], f"{machine['cores']} cores"]
-    parts += ["a virtual machine"] if machine["virtual"] else []
-    parts += [f"{memory / 1000:.1f} GB"] if memory else []
-    clock = [before["governor"] or "governor unknown"]
-    if before["celsius"] is not None and after["celsius"] is not None:
-        clock.append(f"{before['celsius']:.0f} to {after['celsius']:.0f} °C")
-    if before["load"] is not None:
-        clock.append(f"{before['load']:.1f} cores busy with other work")
-    given = result["input"]
-    pace = "in real time" if given["paced"] else "at full speed"
+def _machine(result: Result) -> dict[str, str]:
+    machine, before, after = result.machine, result.before, result.after
+    parts = [machine.board, machine.cpu, f"{machine.cores} cores"]
+    parts += ["a virtual machine"] if machine.virtual else []
+    parts += [f"{machine.memory_mb / 1000:.1f} GB"] if machine.memory_mb else []
+    clock = [before.governor or "governor unknown"]
+    if before.celsius is not None and after.celsius is not None:
+        clock.append(f"{before.celsius:.0f} to {after.celsius:.0f} °C")
+    if before.load is not None:
+        clock.append(f"{before.load:.1f} cores busy with other work")
+    pace = "in real time" if result.input.paced else "at full speed"
     return {
         "machine": ", ".join(part for part in dict.fromkeys(parts) if part),
-        "gpu": machine["accelerator"] or _DASH,
+        "gpu": machine.accelerator or _DASH,
         "condition": ", ".join(clock),
-        "system": f"{machine['system']}, Python {machine['python']}",
-        "music": f"{given['name']}, a window every {given['hop']:.3g} s, {pace}",
+        "system": f"{machine.system}, Python {machine.python}",
+        "music": f"{result.input.name}, a window every {result.input.hop:.3g} s, {pace}",
     }
 
 
-def _cost(runs: list[dict[str, Any]]) -> Table:
-    table = _table("size", "weights", "start", "load", "first window", "memory", "at most")
+def _cost(runs: Sequence[TimedRun]) -> Table:
+    table = _table("size", "weights", "start", "load", "first\nwindow", "memory", "peak\nmemory")
     for run in runs:
-        memory = run["memory_mb"]
         table.add_row(
-            *_names(run),
-            f"{run['bytes'] / 1000:.0f} kB",
-            run["weights"] or _DASH,
-            f"{run['start_ms']:.0f} ms",
-            f"{run['load_ms']:.0f} ms",
-            f"{run['first_window_ms']:.1f} ms",
-            _megabytes(memory["resident"]),
-            _megabytes(memory["peak"]),
+            _name(run),
+            f"{run.bytes / 1000:.0f} kB",
+            run.weights or _DASH,
+            f"{run.start_ms:.0f} ms",
+            f"{run.load_ms:.0f} ms",
+            f"{run.first_window_ms:.1f} ms",
+            _megabytes(run.memory_mb.resident),
+            _megabytes(run.memory_mb.peak),
         )
+    table.caption = "start: from the start of the process to the first genre"
     return table
 
 
-def _latency(runs: list[dict[str, Any]]) -> Table:
-    table = _table("front end", "inference", "total", "p90", "p99", "CPU", "of a core")
+def _latency(runs: Sequence[TimedRun]) -> Table:
+    table = _table("front end", "inference", "total", "p90", "p99", "CPU", "of a\ncore")
     for run in runs:
-        steps = run["stages"]
-        total = steps["total"]
+        stages = run.stages
         table.add_row(
-            *_names(run),
-            *(f"{steps[name]['median']:.2f} ms" for name in ("front_end", "inference", "total")),
-            f"{total['p90']:.2f} ms",
-            f"{total['p99']:.2f} ms",
-            f"{run['cpu_ms']:.2f} ms",
-            f"{run['core_share']:.2%}",
+            _name(run),
+            *(f"{step.median:.2f}" for step in (stages.front_end, stages.inference, stages.total)),
+            f"{stages.total.p90:.2f}",
+            f"{stages.total.p99:.2f}",
+            f"{run.cpu_ms:.2f}",
+            f"{run.core_share:.2%}",
         )
-    table.caption = "of a window, medians; CPU: of all threads, mean"
+    table.caption = "milliseconds of a window: medians, percentiles of the total, mean CPU time"
     return table
 
 
-def _accuracy(runs: list[dict[str, Any]]) -> Table:
-    table = _table("tracks right", "windows right", "as the fp32 file")
-    for run in runs:
-        found = run["accuracy"]
-        agreement = found["agreement"]
+def _accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> Table:
+    table = _table("tracks right", "windows right", "same as the fp32 file")
+    for run, found in scored:
+        agreement = found.agreement
         table.add_row(
-            *_names(run),
-            _part(found["tracks_correct"], found["tracks"]),
-            _part(found["windows_correct"], found["windows"]),
-            _part(agreement["same"], agreement["windows"]) if agreement else _DASH,
+            _name(run),
+            _part(found.tracks_correct, found.tracks),
+            _part(found.windows_correct, found.windows),
+            _part(agreement.same, agreement.windows) if agreement else _DASH,
         )
-    table.caption = f"on {runs[0]['accuracy']['data']}"
+    table.caption = f"on {scored[0][1].data}"
     return table
 
 
-def _answers(runs: list[dict[str, Any]]) -> Table:
-    table = _table("genre", "probability", "self-test off by")
+def _answers(runs: Sequence[Run]) -> Table:
+    table = _table("genre", "probability", "self-test")
     for run in runs:
-        found, deviation = run["result"], run["self_test_deviation"]
-        probability = (found["probabilities"] or {}).get(found["label"])
+        answer, deviation = run.result, run.self_test_deviation
+        probability = (answer.probabilities or {}).get(answer.label)
         table.add_row(
-            *_names(run),
-            found["label"],
+            _name(run),
+            answer.label,
             _DASH if probability is None else f"{probability:.3f}",
-            _DASH if deviation is None else f"{deviation:.1g}",
+            _DASH if deviation is None else f"passed, difference {deviation:.1g}",
         )
     return table
 
 
-def _batches(run: dict[str, Any]) -> Table:
-    table = Table(title=f"{run['file']} on {run['device']}", title_justify="left")
-    for name in ("windows at once", "all", "each", "a second"):
+def _batches(run: TimedRun) -> Table:
+    table = Table(title=f"{run.file} on {run.device}", title_justify="left")
+    for name in ("windows at once", "all", "each", "windows a second"):
         table.add_column(name, justify="right")
-    for row in run["batches"]:
+    for row in run.batches or ():
         table.add_row(
-            str(row["batch"]),
-            f"{row['ms']:.2f} ms",
-            f"{row['ms'] / row['batch']:.3f} ms",
-            f"{row['windows_per_second']:,.0f}",
+            str(row.batch),
+            f"{row.ms:.2f} ms",
+            f"{row.ms / row.batch:.3f} ms",
+            f"{row.windows_per_second:,.0f}",
         )
     return table
 
 
-def _profile(run: dict[str, Any]) -> Table:
-    table = Table(title=f"{run['file']} on {run['device']}", title_justify="left")
-    table.add_column("operator")
+def _profile(run: TimedRun) -> Table:
+    table = Table(title=f"{run.file} on {run.device}", title_justify="left")
+    table.add_column("operator", overflow="fold")
     for name in ("time", "share"):
         table.add_column(name, justify="right")
-    for row in run["profile"]:
-        table.add_row(row["operator"], f"{row['ms']:.3f} ms", f"{row['share']:.0%}")
+    for row in run.profile or ():
+        table.add_row(row.operator, f"{row.ms:.3f} ms", f"{row.share:.0%}")
     return table
 
 
 def _table(*columns: str) -> Table:
-    table = Table(caption_justify="left")
+    table = Table(box=box.SIMPLE, caption_justify="left")
     table.add_column("model", overflow="fold", min_width=12)
-    table.add_column("on", overflow="fold")
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
-def _names(run: dict[str, Any]) -> tuple[Text, str]:
-    engine = run["engine"].split()[0]
-    device = "" if run["device"] == "cpu" else f" {run['device']}"
-    threads = "" if run["threads"] == 1 else f" x{run['threads']}"
-    return Text(run["file"]), f"{engine}{device}{threads}"
+def _name(run: Run) -> Text:
+    """The file, and below it what ran it."""
+    engine = run.engine.partition(" ")[0]
+    device = "" if run.device == "cpu" else f" {run.device}"
+    threads = "" if run.threads == 1 else f" x{run.threads}"
+    return Text.assemble(run.file, (f"\n{engine}{device}{threads}", "dim"))
 
 
 def _part(some: int, whole: int) -> str:
-    return f"{some} of {whole} ({some / whole:.1%})"
+    return f"{some} of {whole}\n{some / whole:.1%}"
 
 
 def _megabytes(number: float | None) -> str:

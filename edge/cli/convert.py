@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_genre.choices import OUTPUTS, QUANTIZATIONS, SUFFIXES, TARGETS
 from edge_genre.cli.options import json_option, read_label_list, read_spec, several_option
 from edge_genre.cli.view import console, print_json
 from edge_genre.errors import ConversionError, ModelError
+from edge_genre.host.files import writing
 from edge_genre.model.bundled import find_model
 
 if TYPE_CHECKING:
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 
     from edge_genre.convert.report import ConversionReport, FormatResult
 
-SUFFIXES = ("tflite", "onnx")
-QUANTIZATIONS = ("fp32", "fp16", "dynamic", "int8")
+_SLOWER = "slower\nfallback\noperators"  # those that LiteRT runs without XNNPACK's kernels
 
 
 def _shape(
@@ -46,15 +47,15 @@ def _shape(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="FOLDER",
-    help="Where the files go.  [default: here]",
+    help="Folder for the files.  [default: this one]",
 )
-@click.option("--name", help="What they are called.  [default: the source's name]")
-@several_option("--to", SUFFIXES, default="tflite", show_default=True, help="Formats.")
+@click.option("--name", help="Name of the model and its files.  [default: the source's]")
+@several_option("--to", SUFFIXES, default="tflite", show_default=True, help="Formats to make.")
 @several_option(
     "--quantize",
     QUANTIZATIONS,
-    help="Weights in 32, 16 or 8 bits; int8: layers compute in 8 bits, as many as bear it.  "
-    "[default: fp32,dynamic]",
+    help="Weights in 32, 16 or 8 bits (dynamic); with int8, layers also compute in 8 bits where "
+    "accuracy allows, and the others stay in float.  [default: fp32,dynamic]",
 )
 @click.option(
     "--labels",
@@ -65,45 +66,46 @@ def _shape(
 @click.option(
     "--frontend",
     metavar="SPEC",
-    help="The features that it was trained on: a preset or a JSON file; none for a model that does "
-    "not hear.",
+    help="The features that it was trained on: a preset or a JSON file; none if its input is not "
+    "computed from audio.",
 )
 @click.option(
     "--outputs",
-    type=click.Choice(["probabilities", "logits", "log_probabilities"]),
-    help="What its outputs are.  [default: found out]",
+    type=click.Choice(OUTPUTS),
+    help="What its outputs are.  [default: found out by running it]",
 )
 @click.option(
     "--calibrate",
     type=click.Path(path_type=Path),
     metavar="DATA",
-    help="Music to calibrate 8 bits with and to compare all formats on: a folder of audio, in "
-    "folders by genre if these are known, or a .npz file of features X and classes y.",
+    help="Music to find the ranges of 8-bit numbers with (calibration), and to compare all formats "
+    "on: a folder of audio, in folders by genre if these are known, or a .npz file of features X "
+    "and classes y.",
 )
 @click.option(
     "--architecture",
     metavar="NAME",
-    help="Of a PyTorch checkpoint: five-channel-cnn, or path/to/file.py:ClassName.",
+    help="Network of a PyTorch checkpoint: five-channel-cnn, or path/to/file.py:ClassName.",
 )
 @click.option(
     "--custom",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.py",
-    help="Keras layers that the source has of its own.",
+    help="Python file with the Keras layers that are the source's own.",
 )
 @click.option(
     "--input-shape",
     callback=_shape,
     metavar="N,N,...",
-    help="Of one window, where neither source nor front end says.",
+    help="Shape of one window, where neither the source nor the front end gives it.",
 )
 @click.option(
     "--target",
-    type=click.Choice(["litert", "tflite-runtime", "micro"]),
+    type=click.Choice(TARGETS),
     default="litert",
     show_default=True,
-    help="What must run the TFLite files: LiteRT, tflite-runtime 2.14 too (32-bit Raspberry Pi), "
-    "or TFLite Micro.",
+    help="Engine that has to run the TFLite files: LiteRT; tflite-runtime 2.14, that of a 32-bit "
+    "Raspberry Pi; or TFLite Micro, that of microcontrollers.",
 )
 @click.option(
     "--waveform",
@@ -111,17 +113,17 @@ def _shape(
     help="Put the front end into the graph: the files take samples and need no other code. "
     "MediaPipe Tasks' AudioClassifier loads the TFLite ones.",
 )
-@click.option("--integer-io", is_flag=True, help="int8 files take and give 8-bit numbers.")
-@click.option("--license", "license_", default="", help="Of the weights, for the file's card.")
-@click.option("--description", default="", help="For the file's card.")
-@click.option("--force", is_flag=True, help="Keep files beyond the limits, marked as such.")
+@click.option("--integer-io", is_flag=True, help="int8 files have 8-bit inputs and outputs.")
+@click.option("--license", "license_", default="", help="Licence of the weights, for the card.")
+@click.option("--description", default="", help="Description, for the model card.")
+@click.option("--force", is_flag=True, help="Keep files that are beyond the limits, marked so.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
     default=900.0,
     show_default=True,
     metavar="SECONDS",
-    help="For each step.",
+    help="Longest time for each step.",
 )
 @click.option(
     "--report",
@@ -142,14 +144,14 @@ def command(
     """Convert a trained model into TFLite and ONNX files that describe themselves.
 
     SOURCE is a Keras file (.keras, .h5), a SavedModel folder, a PyTorch checkpoint, an ONNX or
-    TFLite file, or a bundled name.
+    TFLite file, or the name of a bundled model.
 
-    Every file is run in its real engine and compared with SOURCE on the windows of --calibrate (or
-    on music that edge-genre composes). One that is too far from it is not kept, and the exit code
-    is 3: fp32 must give every window the same genre and no probability may be off by more than
-    1e-4; fp16 99.5 % and 5e-3; dynamic and int8 98.5 %, and lose one point of accuracy at most.
-    With --waveform, no probability may be off by more than 1e-3 from that with the front end apart
-    (in 8 bits, on average).
+    Every file is run in its real engine and compared with SOURCE on windows of --calibrate, or of
+    music that edge-genre composes. A file beyond these limits is not kept, and the exit code is 3:
+    fp32 must give every window the same genre, and every probability within 1e-4; fp16, 99.5 % of
+    windows and 5e-3; dynamic and int8, 98.5 % of windows, and lose one point of accuracy at most.
+    With --waveform, every probability must be within 1e-3 of what the front end outside the graph
+    gives (in 8 bits, on average).
     """
     try:
         from edge_genre.convert.pipeline import convert
@@ -171,14 +173,12 @@ def command(
             **options,
         )
     if report is not None:
-        try:
+        with writing(report, ConversionError):
             report.write_text(json.dumps(found.to_dict(), indent=2) + "\n")
-        except OSError as error:
-            raise ConversionError(f"{report}: cannot be written ({error.strerror})") from None
     if as_json:
         print_json(found.to_dict())
     else:
-        console().print(_table(found))
+        console().print(*_tables(found), sep="\n")
     for line in found.problems():
         click.echo(f"edge-genre: {line}", err=True)
     click.get_current_context().exit(found.exit_code)
@@ -211,53 +211,78 @@ def _progress() -> Iterator[Callable[[str, str], None]]:
         yield progress
 
 
-def _table(report: ConversionReport) -> Table:
+def _tables(report: ConversionReport) -> Iterator[Table]:
+    """What came of each format; then what only some have. Each fits into 80 columns."""
+    source, windows = report.source.facts, report.windows
+    labelled = f", {windows.labelled} of known genre" if windows.labelled else ""
+    details = {
+        heading: cells
+        for heading, cells in _details(report).items()
+        if any(cells)  # left out where there is nothing to say
+    }
+    main = _empty_table(
+        "file", "result", "size", "ms a\nwindow", "same\ngenre", "largest\ndifference"
+    )
+    for result in report.results:
+        main.add_row(_file(result), result.status, *_figures(result))
+    last = main
+    yield main
+    if details:
+        last = _empty_table("file", *details)
+        for result, *cells in zip(report.results, *details.values(), strict=True):
+            last.add_row(_file(result), *cells)
+        yield last
+    last.caption = (
+        f"{source.kind}, {source.parameters:,} parameters; compared on {windows.compared} "
+        f"windows{labelled}: {windows.origin}"
+    )
+
+
+def _empty_table(*headings: str) -> Table:
     from rich.table import Table
 
-    source, windows = report.source, report.windows
-    labelled = f", {windows['labelled']} of known genre" if windows["labelled"] else ""
-    caption = (
-        f"{source['kind']}, {source['parameters']:,} parameters; compared on "
-        f"{windows['compared']} windows{labelled}: {windows['origin']}"
-    )
-    table = Table(caption=caption, caption_justify="left")
-    table.add_column("file", overflow="fold", min_width=20)
-    for column in ("size", "same genre", "largest diff.", "right", "ms", "outside XNNPACK"):
-        table.add_column(column, justify="right" if column != "outside XNNPACK" else "left")
-    waveform = any(result.waveform for result in report.results)
-    if waveform:
-        for column in ("front end diff.", "split form"):
-            table.add_column(column, justify="right")
-    table.add_column("")
-    for result in report.results:
-        *row, status = _row(result)
-        table.add_row(*row, *(_beside_split(result) if waveform else ()), status)
+    table = Table(caption_justify="left")
+    for heading in headings:
+        text = heading in ("file", "result", _SLOWER)
+        # Headings are broken by hand, so that what is left of 80 columns goes to the file's name.
+        table.add_column(heading, justify="left" if text else "right", overflow="fold")
     return table
 
 
-def _beside_split(result: FormatResult) -> tuple[str, str]:
-    """What the front end in the graph changes, and what the same costs without it."""
-    found = result.waveform
-    if not found:
-        return "", ""
-    cost = f"{found['split_size'] / 1000:.1f} kB, {found['split_milliseconds']:.2f} ms"
-    return f"{found['max_difference']:.1e}", cost
+def _file(result: FormatResult) -> str:
+    return result.path.name if result.path else result.name
 
 
-def _row(result: FormatResult) -> tuple[str, ...]:
-    name = result.path.name if result.path else result.name
-    if result.verdict is None:
-        return (name, *[""] * 6, result.status)
-    verdict = result.verdict
-    right = f"{verdict.correct}/{verdict.source_correct}" if verdict.labelled else ""
-    outside = result.facts.get("outside_xnnpack") or {}
+def _figures(result: FormatResult) -> tuple[str, ...]:
+    if result.verdict is None or result.facts is None:
+        return ("",) * 4
+    parity = result.verdict.parity
     return (
-        name,
         f"{result.size / 1000:.1f} kB",
-        f"{verdict.parity.top1_agreement:.2%}",
-        f"{verdict.parity.max_difference:.1e}",
-        right,
-        f"{result.facts['milliseconds']:.2f}",
-        ", ".join(f"{count} {operator}" for operator, count in outside.items()),
-        result.status,
+        f"{result.facts.milliseconds:.2f}",
+        f"{parity.top1_agreement:.2%}",
+        f"{parity.max_difference:.1e}",
     )
+
+
+def _details(report: ConversionReport) -> dict[str, list[str]]:
+    """A cell for each result, by heading."""
+    found: dict[str, list[str]] = {}
+
+    def add(heading: str, cell: str) -> None:
+        found.setdefault(heading, []).append(cell)
+
+    for result in report.results:
+        verdict, facts, waveform = result.verdict, result.facts, result.waveform
+        right = bool(verdict and verdict.labelled)
+        add("windows\nright,\nthis file", str(verdict.correct) if verdict and right else "")
+        add("windows\nright,\nsource", str(verdict.source_correct) if verdict and right else "")
+        outside = facts.graph.outside_xnnpack if facts else {}
+        slower = "\n".join(f"{count} {operator}" for operator, count in outside.items())
+        add(_SLOWER, slower)
+        add("front end\ndifference", f"{waveform.parity.max_difference:.1e}" if waveform else "")
+        apart = ""
+        if waveform:
+            apart = f"{waveform.split_size / 1000:.1f} kB\n{waveform.split_milliseconds:.2f} ms"
+        add("with the\nfront end\napart", apart)
+    return found

@@ -100,8 +100,8 @@ def command(
 
     MODEL is a file or a bundled name, or, with --cross-validate or --leaky, a recipe. DATA is a
     folder of audio, in folders by genre (or files named after it, such as rock.00001.ogg), or an
-    npz file of features: X, uint8 log-mel levels (tracks, bands, columns), y, the number of each
-    track's genre, genres, their names, and, if there are parts, split (0 train, 1 validation).
+    npz file of features: X (uint8 log-mel levels: tracks, bands, columns), y (the number of each
+    track's genre), genres (their names) and, if there are parts, split (0 train, 1 validation).
 
     A track's genre is that of the highest mean probability of its windows. Intervals are of 95 %.
     The calibration error is how far confidence is from accuracy; a few tracks show some by chance,

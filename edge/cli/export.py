@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edge_genre.choices import GOLDEN_FORMATS
 from edge_genre.cli.options import Description, description_options, json_option, several_option
 from edge_genre.cli.view import console, print_json
 from edge_genre.errors import ConversionError, GateError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
     from edge_genre.convert.golden.check import Difference
 
-FORMATS = ("npy", "json", "c")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -28,43 +28,48 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--golden",
     type=_FOLDER,
     metavar="FOLDER",
-    help="Write golden vectors there: samples, their features and probabilities.",
+    help="Folder to write golden vectors to: samples, their features and their probabilities.",
 )
 @several_option(
-    "--formats", FORMATS, default="npy,json,c", help="Of golden vectors.  [default: all]"
+    "--formats",
+    GOLDEN_FORMATS,
+    default=",".join(GOLDEN_FORMATS),
+    help="Formats of the golden vectors.  [default: all]",
 )
 @click.option(
     "--input",
     "audio",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Music whose middle is one of the golden vectors.  [default: the demo clip]",
+    help="Audio file whose middle becomes one of the golden vectors.  [default: the demo clip]",
 )
 @click.option(
     "--check",
     "results",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Compare a port's results there with the golden vectors; exit code 3 if it is refused.",
+    help="Folder of a port's results, to compare with the golden vectors; exit code 3 if they are "
+    "beyond the tolerances.",
 )
 @click.option(
     "--c-tables",
     type=_FOLDER,
     metavar="FOLDER",
-    help="Write the front end's numbers as C headers, for firmware_notes/c.",
+    help="Folder to write the front end's tables to, as C headers for firmware_notes/c.",
 )
 @click.option(
     "--c-array",
     type=_FOLDER,
     metavar="FOLDER",
-    help="Write the model as C sources for TFLite Micro, with labels, quantization, the size of "
-    "its arena, the front end's numbers, and an example.",
+    help="Folder to write the model to, as C sources for TFLite Micro with labels, quantization, "
+    "the size of its arena, the front end's tables and an example.",
 )
 @click.option(
     "--arena",
     type=click.IntRange(1),
     metavar="BYTES",
-    help="With --c-array: memory that the device has for TFLite Micro; an error if too small.",
+    help="Memory that the device has for TFLite Micro, with --c-array; an error if it is too "
+    "small.",
 )
 @json_option
 @description_options
@@ -82,13 +87,14 @@ def command(
 ) -> None:
     """Export what a port of a model to another language or device needs, and prove the port.
 
-    MODEL is a TFLite or ONNX file or a bundled name.
+    MODEL is a TFLite or ONNX file or the name of a bundled model.
 
     Golden vectors are five windows (the self-test's signal, silence, a chirp, clipping, music):
-    16-bit samples as WAV, and what must come of them. A port computes features or probabilities
-    or both of every window, and writes them as FOLDER/CASE/features.npy, .json or .f32 (raw
-    float32), and probabilities likewise, or all of them into one FOLDER/results.json. --check
-    then accepts or refuses it, with a table of the differences.
+    16-bit samples as WAV, and the features and probabilities that a port must compute from them.
+    A port writes features or probabilities or both of every window, as FOLDER/CASE/features.npy,
+    .json or .f32 (raw float32), and probabilities likewise, or all of them into one file,
+    FOLDER/results.json. --check then compares them, prints a table of the differences, and accepts
+    or refuses the port.
     """
     if golden is results is c_tables is c_array is None:
         raise click.UsageError("Say what to export: --golden, --check, --c-tables or --c-array.")
@@ -105,7 +111,7 @@ def command(
         output=description.output,
     )
     if c_tables is not None:
-        from edge_genre.convert.c.source import write_sources
+        from edge_genre.convert.c.code import write_sources
         from edge_genre.convert.c.tables import c_tables as tables
 
         _written(write_sources(c_tables, tables(classifier.spec)), as_json)
@@ -116,8 +122,8 @@ def command(
 
 
 def _c_array(classifier: Classifier, folder: Path, arena: int | None, as_json: bool) -> None:
+    from edge_genre.convert.c.code import write_sources
     from edge_genre.convert.c.model import c_model
-    from edge_genre.convert.c.source import write_sources
 
     try:
         sources = c_model(classifier, arena=arena)
@@ -171,9 +177,11 @@ def _table(differences: list[Difference]) -> Table:
     from rich.table import Table
 
     table = Table()
-    for column in ("case", "", "largest difference", "mean", "allowed", "where it is largest", ""):
-        number = column in ("largest difference", "mean", "allowed")
-        table.add_column(column, justify="right" if number else "left")
+    # Broken by hand, so that 80 columns are enough.
+    numbers = ("largest\ndifference", "mean", "allowed")
+    for heading in ("window", *numbers, "where it\nis largest", "result"):
+        justify: Literal["left", "right"] = "right" if heading in numbers else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for row in differences:
         table.add_row(*_row(row))
     return table
@@ -184,4 +192,5 @@ def _row(row: Difference) -> tuple[Any, ...]:
 
     verdict = Text("accepted", "green") if row.accepted else Text("REFUSED", "bold red")
     figures = ("" if each is None else f"{each:.2g}" for each in (row.largest, row.mean))
-    return row.case, row.kind, *figures, f"{row.tolerance:.2g}", Text(row.found), verdict
+    where = "" if row.largest == 0 else row.found
+    return f"{row.case}: {row.kind}", *figures, f"{row.tolerance:.2g}", Text(where), verdict

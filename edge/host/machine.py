@@ -7,11 +7,12 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from edge_genre.host.record import Record
 
 _PACKAGES = (
     "numpy",
@@ -39,7 +40,7 @@ _HOT = 80.0  # degrees at which a Raspberry Pi begins to slow down
 
 
 @dataclass(frozen=True)
-class Machine:
+class Machine(Record):
     """One computer.
 
     Parameters
@@ -67,13 +68,9 @@ class Machine:
     emulated: str
     accelerator: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(Record):
     """How a computer is at a moment; None for what cannot be known.
 
     Parameters
@@ -94,10 +91,6 @@ class Condition:
     was_throttled: tuple[str, ...]
     slowed: int | None
     load: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return asdict(self)
 
 
 def this_machine(*packages: str, root: Path = Path("/")) -> Machine:

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import IO, Any, Self
 
 from edge_genre.errors import EdgeGenreError, EngineError
+from edge_genre.host.child import Child
 
 # Libraries that compute in more threads than the engine would be measured beside it.
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -44,17 +45,18 @@ class Process:
         log: IO[str] | None = None,
     ) -> None:
         self._name, self._log = name, log
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+        self._child = Child(
+            *("-m", module),
+            environment=environment,
+            group=False,
+            text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            text=True,
-            env={**os.environ, **environment},
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests, self._answers = self._process.stdin, self._process.stdout
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._requests, self._answers = self._child.stdin, self._child.stdout
 
     def ask(self, request: str, *arguments: Any, **keywords: Any) -> Any:
         """Make the object, or call one of its methods, and return what that returns.
@@ -83,11 +85,8 @@ class Process:
         """End the process."""
         with contextlib.suppress(BrokenPipeError):
             self._requests.close()
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._child.wait(_PATIENCE) is None:
+            self._child.kill()
         self._answers.close()
 
     def __enter__(self) -> Self:
@@ -97,7 +96,7 @@ class Process:
         self.close()
 
     def _death(self) -> str:
-        death = f"the process that measures it ended with code {self._process.wait()}"
+        death = f"the process that measures it ended with code {self._child.wait()}"
         if self._log is None:
             return death
         self._log.seek(0)

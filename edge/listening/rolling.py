@@ -56,6 +56,8 @@ def rolling_windows(
     AudioError
         NaN or infinity in the audio, less than half a second of it, a sample rate that no audio
         has, or the source's own errors.
+    TypeError
+        The source is none.
     """
     rolling = Rolling(source, spec, hop=hop, live=live)
     for block in source.blocks():
@@ -71,6 +73,11 @@ class Rolling:
     """
 
     def __init__(self, source: Source, spec: FrontEndSpec, *, hop: int, live: bool = False) -> None:
+        if not isinstance(source, Source):
+            raise TypeError(
+                f"source is a {type(source).__name__}, expected a Source; of NumPy arrays, "
+                "ArraySource(arrays, rate=...) makes one"
+            )
         self._source = source
         self._spec = spec
         self._hop = hop

@@ -26,18 +26,14 @@ import click
 
 from edge_genre.outputs import Event
 from edge_genre.outputs.history_file import (
-    SCHEMA,
     HistoryError,
     is_history,
     make_table,
-    reading,
-    reason,
     stamp,
     valid_text,
+    why_unusable,
 )
 from edge_genre.outputs.plays import Play, PlayMaker
-
-__all__ = ["MAX_WAITING", "SCHEMA", "History", "HistoryError", "reading"]
 
 PACE_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
@@ -157,7 +153,7 @@ class History:
                 if last:
                     self._disconnect()
             except (sqlite3.Error, OSError, MemoryError, HistoryError) as error:
-                problem = reason(error)
+                problem = why_unusable(error)
                 self._disconnect()
                 self._put_back(rows[:-1])
             self._report(problem, unwritten=len(rows) if last else 0)

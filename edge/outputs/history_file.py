@@ -82,10 +82,10 @@ def _naming(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise HistoryError(f"{path}: {reason(error)}") from None
+        raise HistoryError(f"{path}: {why_unusable(error)}") from None
 
 
-def reason(error: Exception) -> str:
+def why_unusable(error: Exception) -> str:
     """Why a history cannot be used, and what to do, as the end of a sentence about the file."""
     if isinstance(error, HistoryError):
         return str(error)

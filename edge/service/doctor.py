@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 
 from edge_genre.errors import EdgeGenreError, one_line
+from edge_genre.host.child import Child, End, death
 from edge_genre.service import checks
 from edge_genre.service.checks import BROKEN, CHECKS, Finding, Findings, Options
 
@@ -77,34 +77,32 @@ def _in_child(name: str, subject: str, options: Options) -> Findings:
     """Make a check in a process of its own, whose end is a finding, too."""
     arguments = [name, subject, json.dumps(options.to_dict())]
     try:
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", "edge_genre.service.doctor", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_CHILD_SECONDS,
-            check=False,
+        child = Child(
+            *("-P", "-m", "edge_genre.service.doctor", *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-        output, ending = child.stdout, _ending(child.returncode, child.stderr)
-    except subprocess.TimeoutExpired as error:
-        output, ending = error.stdout or b"", f"was not done after {_CHILD_SECONDS:g} s"
     except OSError:  # QEMU's emulation of a process can start no other
         yield from _guarded(name, subject, options)
         return
-    for line in output.splitlines():
+    end = child.finish(_CHILD_SECONDS)
+    for line in end.output.splitlines():
         with contextlib.suppress(ValueError, TypeError):  # a library's own words
             yield Finding.from_dict(json.loads(line))
+    ending = _ending(end)
     if ending:
         yield Finding(name, BROKEN, _about(subject, ending), _IN_CHILD[name])
 
 
-def _ending(code: int, errors: bytes) -> str:
+def _ending(end: End) -> str:
     """How a process ended, if not well."""
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"its process was ended by {name} ({signal.strsignal(-code)})"
-    lines = errors.decode(errors="replace").split("\n")
+    if end.code is None:
+        return f"was not done after {_CHILD_SECONDS:g} s"
+    if end.code <= 0:
+        return f"its process {death(end.code)}" if end.code else ""
+    lines = end.errors.decode(errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "no word")
-    return f"its process ended with exit code {code} ({one_line(last)})" if code else ""
+    return f"its process {death(end.code)} ({one_line(last)})"
 
 
 def _about(subject: str, text: str) -> str:

@@ -108,7 +108,7 @@ def write_card(folder: Path, files: Sequence[Path]) -> Path:
 def _files(files: Sequence[ModelFile], metrics: Metrics, cost: Cost | None) -> str:
     """One row a form, with the network as it was trained for comparison."""
     rows = []
-    last = metrics.validation_at_last_step.score
+    last = metrics.validation_at_last_step
     for file in files:
         graph, _ = split(file.content)
         counts = {row["unit"]: row for row in _info(file).accuracy}
@@ -247,8 +247,8 @@ def _robustness(found: Robustness) -> str:
 def _ablation(found: Ablation) -> str:
     rows = []
     for name, runs in found.variants.items():
-        windows = [run.score.window_accuracy for run in runs]
-        tracks = [run.score.track_accuracy for run in runs]
+        windows = [run.window_accuracy for run in runs]
+        tracks = [run.track_accuracy for run in runs]
         rows.append([name, str(len(runs)), _mean(windows), _mean(tracks)])
     return f"## What brought what\n{found.text}\n\n" + _table(
         ["recipe", "seeds", "windows right", "tracks right"], rows

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from edge_genre.errors import DataError, one_line
 from edge_genre.host.files import reading
+from edge_genre.host.record import Record
 from edge_genre.models.train.baselines import ArtistEffect
 from edge_genre.models.train.metrics import (
     Score,
     Step,
-    scores_from_dict,
-    scores_to_dict,
     write_json,
 )
 
@@ -23,7 +21,7 @@ MEASURED_FILE = "measured.json"
 
 
 @dataclass(frozen=True)
-class Times:
+class Times(Record):
     """Median milliseconds of one window on one thread."""
 
     front_end_ms: float
@@ -31,7 +29,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Record):
     """What a window costs.
 
     Parameters
@@ -49,20 +47,22 @@ class Cost:
         """Return the values, ready for JSON."""
         values: dict[str, Any] = {"machine": self.machine}
         for kind, times in self.times.items():
-            values[kind] = asdict(times)
+            values[kind] = times.to_dict()
             if kind == "tflite":
                 values["multiply_accumulates"] = self.multiply_accumulates
         return values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Any) -> Self:
         """Read what `to_dict` gave."""
-        times = {kind: Times(**row) for kind, row in values.items() if isinstance(row, dict)}
-        return cls(values["machine"], times, values.get("multiply_accumulates"))
+        if isinstance(values, dict):
+            times = {kind: row for kind, row in values.items() if isinstance(row, dict)}
+            values = {**values, "times": times}
+        return super().from_dict(values)
 
 
 @dataclass(frozen=True)
-class Robustness:
+class Robustness(Record):
     """How many tracks are right under which condition.
 
     Parameters
@@ -79,7 +79,7 @@ class Robustness:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Record):
     """A recipe without one of its parts at a time.
 
     Parameters
@@ -91,22 +91,9 @@ class Ablation:
     text: str
     variants: dict[str, tuple[Step, ...]]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        variants = {name: [run.to_dict() for run in runs] for name, runs in self.variants.items()}
-        return {"text": self.text, "variants": variants}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave."""
-        variants = values["variants"].items()
-        return cls(
-            values["text"], {name: tuple(map(Step.from_dict, runs)) for name, runs in variants}
-        )
-
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Record):
     """All of it; None where nothing was measured."""
 
     cost: Cost | None = None
@@ -117,30 +104,7 @@ class Measured:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was measured, ready for JSON."""
-        values: dict[str, Any] = {}
-        if self.cost:
-            values["cost"] = self.cost.to_dict()
-        if self.baselines:
-            values["baselines"] = scores_to_dict(self.baselines)
-        if self.artists:
-            values["artists"] = asdict(self.artists)
-        if self.robustness:
-            values["robustness"] = asdict(self.robustness)
-        if self.ablation:
-            values["ablation"] = self.ablation.to_dict()
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave; what else is there is left out of account."""
-        readers: dict[str, Callable[[Any], Any]] = {
-            "cost": Cost.from_dict,
-            "baselines": scores_from_dict,
-            "artists": ArtistEffect.from_dict,
-            "robustness": lambda row: Robustness(**row),
-            "ablation": Ablation.from_dict,
-        }
-        return cls(**{name: read(values[name]) for name, read in readers.items() if name in values})
+        return {name: part for name, part in super().to_dict().items() if part is not None}
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -154,7 +118,7 @@ class Measured:
         path = folder / MEASURED_FILE
         try:
             return cls.from_dict(_values(path))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise DataError(f"{path}: is damaged ({one_line(error)})") from None
 
     def write(self, folder: Path) -> Path:
@@ -173,4 +137,7 @@ def _values(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     with reading(path):
-        return dict(json.loads(path.read_text()))
+        values = json.loads(path.read_text())
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object, found {type(values).__name__}")
+    return values

@@ -90,7 +90,7 @@ def write_model_files(
 
 def _training_facts(data: Data, metrics: Metrics, recipe: Recipe) -> dict[str, Any]:
     """What the file says of its training."""
-    last = metrics.validation_at_last_step.score
+    last = metrics.validation_at_last_step
     facts: dict[str, Any] = {
         "data": f"{data.name}, {metrics.training_tracks} tracks",
         "split": data.split,

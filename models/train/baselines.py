@@ -7,14 +7,14 @@ who described textures by moments of short-time features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from edge_genre.benchmarks.accuracy.evaluation import count, tracks_of_windows
 from edge_genre.errors import DataError
+from edge_genre.host.record import Record
 from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.train.metrics import Score
@@ -60,7 +60,7 @@ def score_baselines(data: Data) -> dict[str, Score]:
 
 
 @dataclass(frozen=True)
-class ArtistEffect:
+class ArtistEffect(Record):
     """How much of each genre a classifier recognises by its artists.
 
     Parameters
@@ -77,12 +77,6 @@ class ArtistEffect:
     all_apart: float
     mixed: tuple[float, ...]
     all_mixed: float
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` gave, after a way through JSON."""
-        rows = {name: tuple(values[name]) for name in ("genres", "apart", "mixed")}
-        return cls(**{**values, **rows})
 
 
 def artist_effect(data: Data, *, repeats: int = 5) -> ArtistEffect:

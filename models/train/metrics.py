@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ import numpy as np
 from edge_genre.benchmarks.accuracy.evaluation import Counts, Track, confusion_matrix, count
 from edge_genre.errors import DataError, one_line
 from edge_genre.host.files import reading, write_whole
+from edge_genre.host.record import Record
 
 METRICS_FILE = "metrics.json"
 
@@ -60,12 +61,6 @@ class Score(Counts):
         }
         return values if self.window_loss is None else values | {"window_loss": self.window_loss}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave."""
-        counts = ("windows", "windows_correct", "tracks", "tracks_correct")
-        return cls(**{name: values[name] for name in counts}, window_loss=values.get("window_loss"))
-
 
 def score(tracks: Sequence[Track]) -> Score:
     """Count what is right, and take the mean loss of the windows to four digits."""
@@ -74,43 +69,26 @@ def score(tracks: Sequence[Track]) -> Score:
     return Score(**asdict(count(tracks)), window_loss=loss)
 
 
-def scores_to_dict(scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Scores by name, such as those of classifiers, ready for JSON."""
-    return {name: row.to_dict() for name, row in scores.items()}
-
-
-def scores_from_dict(values: Mapping[str, Any]) -> dict[str, Score]:
-    """Read what `scores_to_dict` gave."""
-    return {name: Score.from_dict(row) for name, row in values.items()}
-
-
-@dataclass(frozen=True)
-class Step:
-    """The network after so many steps of training.
+@dataclass(frozen=True, kw_only=True)
+class Step(Score):
+    """The network after so many steps of training, and how it does on the validation part.
 
     Parameters
     ----------
     step : number of the optimizer step
     train_loss : mean loss of the batches since the step before
-    score : on the validation part
     """
 
     step: int
     train_loss: float
-    score: Score
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON."""
-        return {"step": self.step, "train_loss": self.train_loss, **self.score.to_dict()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave."""
-        return cls(values["step"], values["train_loss"], Score.from_dict(values))
+        return {"step": self.step, "train_loss": self.train_loss, **super().to_dict()}
 
 
 @dataclass(frozen=True)
-class History:
+class History(Record):
     """A run so far.
 
     Parameters
@@ -126,29 +104,12 @@ class History:
     tracks: str
     initial: str | None
     seconds: float = 0.0
-    steps: tuple[Step, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return {
-            "recipe": self.recipe,
-            "tracks": self.tracks,
-            "initial": self.initial,
-            "seconds": self.seconds,
-            "history": [step.to_dict() for step in self.steps],
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave."""
-        steps = tuple(Step.from_dict(row) for row in values["history"])
-        same = {name: values[name] for name in ("recipe", "tracks", "initial", "seconds")}
-        return cls(**same, steps=steps)
+    steps: tuple[Step, ...] = field(default=(), metadata={"key": "history"})
 
     @property
     def best(self) -> Step:
         """The step whose weights are kept: windows, being many, are less subject to chance."""
-        return max(self.steps, key=lambda step: step.score.windows_correct)
+        return max(self.steps, key=lambda step: step.windows_correct)
 
     def difference(self, other: Self) -> str | None:
         """In what this run is another one than ``other``, in words; None if in nothing."""
@@ -163,7 +124,7 @@ class History:
 
 
 @dataclass(frozen=True)
-class ConfidenceCalibration:
+class ConfidenceCalibration(Record):
     """Temperatures, and what they bring; see `edge_genre.models.train.temperature`.
 
     Parameters
@@ -182,15 +143,9 @@ class ConfidenceCalibration:
     chance_error: float
     cross_fitted_error: float
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` gave, after a way through JSON."""
-        pairs = {name: tuple(values[name]) for name in ("window_error", "track_error")}
-        return cls(**{**values, **pairs})
-
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognised(Record):
     """One genre's validation tracks.
 
     Parameters
@@ -219,7 +174,7 @@ def recognised(tracks: Sequence[Track], genres: Sequence[str]) -> dict[str, Reco
 
 
 @dataclass(frozen=True)
-class Initial:
+class Initial(Record):
     """The file with the network that a run began with."""
 
     file: str
@@ -227,7 +182,7 @@ class Initial:
 
 
 @dataclass(frozen=True)
-class Metrics:
+class Metrics(Record):
     """A finished run; the contents of ``metrics.json``.
 
     Parameters
@@ -252,7 +207,7 @@ class Metrics:
     chosen_step: int
     validation: Score
     validation_at_last_step: Step
-    confidence: ConfidenceCalibration
+    confidence: ConfidenceCalibration = field(metadata={"key": "calibration"})
     genres: dict[str, Recognised]
     training_tracks: int
     training_genres: dict[str, int]
@@ -267,32 +222,10 @@ class Metrics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON."""
-        values = {
-            "calibration" if name == "confidence" else name: value
-            for name, value in asdict(self).items()
-        }
-        values["validation"] = self.validation.to_dict()
-        values["validation_at_last_step"] = self.validation_at_last_step.to_dict()
+        values = super().to_dict()
         if self.baselines is None:
             del values["baselines"]
-        else:
-            values["baselines"] = scores_to_dict(self.baselines)
         return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave."""
-        read = dict(values)
-        initial, baselines = read["initial"], read.get("baselines")
-        read |= {
-            "validation": Score.from_dict(read["validation"]),
-            "validation_at_last_step": Step.from_dict(read["validation_at_last_step"]),
-            "confidence": ConfidenceCalibration.from_dict(read.pop("calibration")),
-            "genres": {genre: Recognised(**row) for genre, row in read["genres"].items()},
-            "initial": initial and Initial(**initial),
-            "baselines": baselines and scores_from_dict(baselines),
-        }
-        return cls(**read)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -307,7 +240,7 @@ class Metrics:
         try:
             with reading(path):
                 return cls.from_dict(json.loads(path.read_text()))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise DataError(
                 f"{path}: is not what edge-genre train writes ({one_line(error)})"
             ) from None

@@ -15,14 +15,13 @@ def plot_history(steps: Sequence[Step], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    numbers, scores = [each.step for each in steps], [each.score for each in steps]
+    numbers = [each.step for each in steps]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    train_loss = [each.train_loss for each in steps]
-    left.plot(numbers, train_loss, label="training, mixed and smoothed")
-    left.plot(numbers, [each.window_loss for each in scores], label="validation windows")
+    left.plot(numbers, [each.train_loss for each in steps], label="training, mixed and smoothed")
+    left.plot(numbers, [each.window_loss for each in steps], label="validation windows")
     left.set(xlabel="step", ylabel="cross-entropy")
-    right.plot(numbers, [each.window_accuracy for each in scores], label="validation windows")
-    right.plot(numbers, [each.track_accuracy for each in scores], label="validation tracks")
+    right.plot(numbers, [each.window_accuracy for each in steps], label="validation windows")
+    right.plot(numbers, [each.track_accuracy for each in steps], label="validation tracks")
     right.set(xlabel="step", ylabel="accuracy", ylim=(0, 1))
     for axes in (left, right):
         axes.legend()

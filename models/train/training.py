@@ -12,7 +12,7 @@ import hashlib
 import json
 import platform
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -178,8 +178,8 @@ class _Training:
                 write_json(self._history_file, history.to_dict())
                 trainer.keep(self._checkpoint)
                 progress.console.print(
-                    f"step {number}: loss {step.train_loss:.3f}, windows "
-                    f"{step.score.window_accuracy:.1%}, tracks {step.score.track_accuracy:.1%}"
+                    f"step {number}: loss {step.train_loss:.3f}, "
+                    f"windows {step.window_accuracy:.1%}, tracks {step.track_accuracy:.1%}"
                 )
         return history
 
@@ -202,7 +202,8 @@ class _Training:
         return tracks_of_windows(rows, self._owner, held_out.labels, names=held_out.names)
 
     def _evaluated(self, number: int, losses: list[float]) -> Step:
-        return Step(number, round(float(np.mean(losses)), 4), score(self._classified()))
+        loss = round(float(np.mean(losses)), 4)
+        return Step(step=number, train_loss=loss, **asdict(score(self._classified())))
 
     def _metrics(
         self,

@@ -18,7 +18,9 @@ from keras import layers
 from onnx import helper, numpy_helper
 
 from edge_genre import Classifier, FrontEnd, FrontEndSpec
-from edge_genre.convert.pipeline import convert, meaning, probabilities
+from edge_genre.convert.original import meaning, probabilities
+from edge_genre.convert.pipeline import convert
+from edge_genre.convert.report import ConversionReport, WindowsReport
 from edge_genre.errors import ConversionError
 from edge_genre.model.container import split
 from edge_genre.model.file import read
@@ -71,28 +73,33 @@ def options(**changes):
     return {"labels": LABELS, "front_end": SPEC, "timeout": 600} | changes
 
 
-def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> None:
-    steps = []
+@pytest.fixture(scope="module")
+def every_format(
+    keras_file, music_windows, tmp_path_factory
+) -> tuple[ConversionReport, Path, list[tuple[str, str]]]:
+    """The CRNN in all eight formats: the report, the folder, and what was told meanwhile."""
+    steps: list[tuple[str, str]] = []
+    folder = tmp_path_factory.mktemp("formats")
     report = convert(
         keras_file,
-        output=tmp_path,
+        output=folder,
         to=("tflite", "onnx"),
         quantize=ALL,
         calibrate=music_windows,
         progress=lambda *step: steps.append(step),
         **options(),
     )
+    return report, folder, steps
+
+
+def test_every_format_of_a_keras_model(every_format) -> None:
+    report, folder, steps = every_format
     assert [result.status for result in report.results] == ["kept"] * 8, list(report.problems())
     assert report.exit_code == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
         f"crnn-{quantization}.{suffix}" for suffix in ("tflite", "onnx") for quantization in ALL
     )
-    assert report.windows == {
-        "compared": 90,
-        "labelled": 90,
-        "calibrated": 30,
-        "origin": "music.npz",
-    }
+    assert report.windows == WindowsReport(90, 90, 30, "music.npz")
     assert {(name, "converting") for name in ("tflite int8", "onnx fp32")} <= set(steps)
     for result in report.results:
         assert result.verdict is not None
@@ -107,7 +114,7 @@ def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> N
         )
         assert info.self_test is not None
         assert info.provenance["source"] == "crnn.keras"
-        assert info.provenance["source_sha256"] == report.source["sha256"]
+        assert info.provenance["source_sha256"] == report.source.sha256
         assert info.parity["gate"] == "passed"
     json.dumps(report.to_dict())
     sizes = {result.name: result.size for result in report.results}
@@ -115,12 +122,9 @@ def test_every_format_of_a_keras_model(keras_file, music_windows, tmp_path) -> N
         assert sizes[f"{suffix} fp32"] > max(sizes[f"{suffix} fp16"], sizes[f"{suffix} dynamic"])
 
 
-def test_the_report_has_what_the_engine_gives(keras_file, music_windows, tmp_path) -> None:
+def test_the_report_has_what_the_engine_gives(every_format, keras_file, music_windows) -> None:
     """Figures against an independent run of source and file."""
-    report = convert(
-        keras_file, output=tmp_path, quantize=["dynamic"], calibrate=music_windows, **options()
-    )
-    (result,) = report.results
+    (result,) = (each for each in every_format[0].results if each.name == "tflite dynamic")
     with np.load(music_windows) as data:
         features, labels = data["X"], data["y"]
     compared = np.arange(120) % 4 != 0

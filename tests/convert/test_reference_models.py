@@ -37,10 +37,10 @@ def said(report: ConversionReport, write: Report) -> None:
             parity = result.verdict.parity
             figures = (
                 f"{result.size / 1000:.1f} kB, {parity.top1_agreement:.2%} of {parity.windows}, "
-                f"{parity.max_difference:.1e}, {result.facts['milliseconds']:.3f} ms, outside "
-                f"XNNPACK {result.facts.get('outside_xnnpack')} {figures}"
+                f"{parity.max_difference:.1e}, {result.facts.milliseconds:.3f} ms, outside "
+                f"XNNPACK {result.facts.graph.outside_xnnpack} {figures}"
             )
-        name = Path(report.source["path"]).name
+        name = Path(report.source.path).name
         write(f"{name} {result.name}: {result.status}, {figures} ({result.seconds:.0f} s)")
 
 
@@ -82,18 +82,18 @@ def test_five_channel_cnn(
     )
     said(found, report)
     assert found.windows["compared"] >= 500
-    assert found.windows["labelled"] == found.windows["compared"]
+    assert found.windows.labelled == found.windows["compared"]
     for result in found.results:
         if result.quantization == "int8":
             # Kept, but by a few windows of 600: another processor rounds otherwise.
             assert result.verdict is not None
             assert result.verdict.parity.top1_agreement >= 0.98
-            assert 0 < result.facts["in_8_bits"] < result.facts["layers"]
+            assert 0 < result.facts.graph.in_8_bits < result.facts.graph.layers
         else:
             assert result.status == "kept", result.message
-            assert result.facts["in_8_bits"] == 0
+            assert result.facts.graph.in_8_bits == 0
         if result.suffix == "tflite":
-            assert set(result.facts["outside_xnnpack"]) <= {"SOFTMAX"}
+            assert set(result.facts.graph.outside_xnnpack) <= {"SOFTMAX"}
             assert result.size <= 1000 * (sizes | {"dynamic": 40}).get(result.quantization, 1000)
 
 
@@ -182,7 +182,7 @@ def test_a_legacy_file_without_a_front_end(
         calibrate=data,
     )
     # It knows these rows: they are what it was trained on, or nearly.
-    assert found.results[0].verdict.source_correct > 0.8 * found.windows["labelled"]
+    assert found.results[0].verdict.source_correct > 0.8 * found.windows.labelled
     said(found, report)
     all_kept(found)
 

@@ -13,11 +13,15 @@ from keras import layers
 from edge_genre import Classifier, FrontEnd
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
+from edge_genre.convert import convert
+from edge_genre.convert.tflite.flatbuffer import pack, parse
 from edge_genre.convert.tflite.writer import keras_to_tflite
-from edge_genre.convert.verify.graph_facts import graph_facts, unknown_to_tflite_runtime
+from edge_genre.convert.verify.graph_facts import graph_facts
 from edge_genre.convert.verify.parity import compare
+from edge_genre.convert.verify.tflite_runtime import unknown_to_tflite_runtime
 from edge_genre.demo import clip
 from edge_genre.model.bundled import find_model
+from tests.support.requirements import require_system
 
 pytestmark = pytest.mark.slow
 
@@ -90,17 +94,23 @@ def _loud(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     return windows.astype(np.float32), labels
 
 
-def _in(
+def _environment(folder: Path, *packages: str) -> Path:
+    """The Python of an environment that holds these packages alone."""
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv/bin/python"
+    if subprocess.run([python, "-m", "pip", "install", "--quiet", *packages]).returncode:
+        require_system([f"{packages[0]}: pip cannot install it here"])
+    return python
+
+
+def _run(
     program: str,
-    package: list[str],
+    python: Path,
     folder: Path,
     files: dict[str, bytes],
     windows: np.ndarray | None = None,
 ) -> dict:
-    """Run files on windows with a program in an environment that holds a package alone."""
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv/bin/python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *package], check=True)
+    """Run files on windows with a program of an environment's Python."""
     paths = {name: folder / f"{name}.tflite" for name in files}
     for name, path in paths.items():
         path.write_bytes(files[name])
@@ -112,8 +122,23 @@ def _in(
     return {name: found[str(path)] for name, path in paths.items()}
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has no wheel for 3.12")
-def test_tflite_runtime_2_14(trained: keras.Model, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def old_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with tflite-runtime, as on a 32-bit Raspberry Pi."""
+    if sys.version_info >= (3, 12):
+        pytest.skip("tflite-runtime has no wheel for 3.12")
+    return _environment(
+        tmp_path_factory.mktemp("tflite-runtime"), "tflite-runtime>=2.14", "numpy>=1.24,<2"
+    )
+
+
+@pytest.fixture(scope="module")
+def micro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with TFLite Micro."""
+    return _environment(tmp_path_factory.mktemp("micro"), "tflite-micro", "numpy")
+
+
+def test_tflite_runtime_2_14(trained: keras.Model, old_runtime: Path, tmp_path: Path) -> None:
     calibration, uneven = _loud(2, 100)[0], _uneven(trained)
     files = {
         quantize: keras_to_tflite(
@@ -134,10 +159,42 @@ def test_tflite_runtime_2_14(trained: keras.Model, tmp_path: Path) -> None:
     mixed = {name: content for name, content in files.items() if name.endswith("mixed")}
     assert graph_facts(mixed["dynamic-mixed"]).in_8_bits == 0
     windows = _loud(1, 200)[0]
-    packages = ["tflite-runtime>=2.14", "numpy>=1.24,<2"]
-    for name, outputs in _in(RUNTIME, packages, tmp_path, files).items():
+    for name, outputs in _run(RUNTIME, old_runtime, tmp_path, files).items():
         expected = (uneven if name in mixed else trained).predict(windows, verbose=0)
         assert compare(expected, outputs).top1_agreement >= 0.98, name
+
+
+def test_files_that_are_kept_for_tflite_runtime(
+    trained: keras.Model, old_runtime: Path, tmp_path: Path
+) -> None:
+    """Whole files, with all that is attached to them, as `edge-genre convert` writes them."""
+    source, features = tmp_path / "trained.keras", tmp_path / "windows.npy"
+    trained.save(source)
+    np.save(features, _loud(3, 400)[0])
+    report = convert(
+        source,
+        output=tmp_path / "out",
+        quantize=["fp32", "fp16", "dynamic", "int8"],
+        labels=[str(n) for n in range(6)],
+        calibrate=features,
+        target="tflite-runtime",
+    )
+    assert [result.status for result in report.results] == ["kept"] * 4
+    files = {path.stem: path.read_bytes() for path in report.files}
+    expected = trained.predict(_loud(1, 200)[0], verbose=0)
+    for name, outputs in _run(RUNTIME, old_runtime, tmp_path, files).items():
+        assert compare(expected, outputs).top1_agreement >= 0.98, name
+
+
+def test_what_is_refused_for_tflite_runtime_does_not_load_there(
+    trained: keras.Model, old_runtime: Path, tmp_path: Path
+) -> None:
+    model = parse(keras_to_tflite(trained, target="tflite-runtime"))
+    convolution = next(code for code in model.operatorCodes if code.builtinCode == 3)
+    convolution.version = 8
+    assert unknown_to_tflite_runtime(pack(model)) == ["CONV_2D version 8"]
+    with pytest.raises(subprocess.CalledProcessError):
+        _run(RUNTIME, old_runtime, tmp_path, {"newer": pack(model)})
 
 
 def _scaled(windows: np.ndarray) -> np.ndarray:
@@ -156,7 +213,7 @@ def _uneven(trained: keras.Model) -> keras.Model:
     return model
 
 
-def test_tflite_micro(trained: keras.Model, tmp_path: Path) -> None:
+def test_tflite_micro(trained: keras.Model, micro: Path, tmp_path: Path) -> None:
     calibration = _loud(2, 100)[0]
     options = {"target": "micro"}
     files = {
@@ -167,7 +224,7 @@ def test_tflite_micro(trained: keras.Model, tmp_path: Path) -> None:
         ),
     }
     expected = trained.predict(_loud(1, 200)[0], verbose=0)
-    found = _in(MICRO, ["tflite-micro", "numpy"], tmp_path, files)
+    found = _run(MICRO, micro, tmp_path, files)
     np.testing.assert_allclose(found["fp32"], expected, atol=1e-4)
     for name in ("int8", "integers"):
         assert compare(expected, found[name]).top1_agreement >= 0.98, name
@@ -175,7 +232,7 @@ def test_tflite_micro(trained: keras.Model, tmp_path: Path) -> None:
     assert graph_facts(files["integers"]).input[0] == "int8"
 
 
-def test_the_bundled_tiny_model_in_tflite_micro(tmp_path: Path) -> None:
+def test_the_bundled_tiny_model_in_tflite_micro(micro: Path, tmp_path: Path) -> None:
     """As it is, with what is attached to it: nothing has to be cut off for a microcontroller."""
     path = find_model("tiny-gtzan")
     facts = graph_facts(path.read_bytes())
@@ -188,7 +245,7 @@ def test_the_bundled_tiny_model_in_tflite_micro(tmp_path: Path) -> None:
     music = (samples[start : start + classifier.spec.window_samples] for start in starts)
     windows = np.stack([front_end(window).copy() for window in music])
     files = {"tiny": path.read_bytes()}
-    (outputs,) = _in(MICRO, ["tflite-micro", "numpy"], tmp_path, files, windows).values()
+    (outputs,) = _run(MICRO, micro, tmp_path, files, windows).values()
     expected = np.stack([classifier.run(window) for window in windows])
     # Two sets of kernels, which may differ by a step in each of fifteen layers.
     assert np.abs(outputs - expected).max() < 0.05

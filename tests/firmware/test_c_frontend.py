@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from edge_genre import Classifier, FrontEnd
 from edge_genre.cli import main
-from edge_genre.convert.c.source import write_sources
+from edge_genre.convert.c.code import write_sources
 from edge_genre.convert.c.tables import c_tables
 from edge_genre.convert.golden.vectors import golden
 from edge_genre.errors import ConversionError

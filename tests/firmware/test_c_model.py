@@ -15,9 +15,9 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
 from edge_genre.cli import main
 from edge_genre.convert.c import micro
+from edge_genre.convert.c.code import comment, string, write_sources
 from edge_genre.convert.c.micro import resolver_methods, run_micro, smallest_arena
 from edge_genre.convert.c.model import c_model
-from edge_genre.convert.c.source import comment, string, write_sources
 from edge_genre.convert.golden.check import check
 from edge_genre.convert.golden.vectors import golden
 from edge_genre.demo import clip

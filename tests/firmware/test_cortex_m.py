@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_genre import Classifier
-from edge_genre.convert.c.source import write_sources
+from edge_genre.convert.c.code import write_sources
 from edge_genre.convert.c.tables import c_tables
 from edge_genre.convert.golden.vectors import golden, write_golden
 from tests.support.c_compiler import SANITIZED, SOURCES, STRICT, require

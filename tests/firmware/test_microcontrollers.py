@@ -11,8 +11,8 @@ from edge_genre import Classifier
 from edge_genre.benchmarks.markdown import part
 from edge_genre.benchmarks.studies import microcontrollers
 from edge_genre.benchmarks.studies.microcontrollers import Chip, FrontEndNeeds, Needs
+from edge_genre.convert.c.code import write_sources
 from edge_genre.convert.c.model import c_model
-from edge_genre.convert.c.source import write_sources
 from edge_genre.frontend import PRESETS
 from edge_genre.model.bundled import find_model
 from tests.support.c_compiler import SOURCES, STRICT, require

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_genre.benchmarks.latency.result import Result
 from edge_genre.host.machine import Condition, Machine
 
 HOSTILE = '<script src="https://example.org/x.js">alert(1)</script>&"\'|`*\x00\u202e\udcff\n.tflite'
@@ -78,6 +79,8 @@ def run(
         "parameters": 137_818,
         "operators": {"CONV_2D": 5, "FULLY_CONNECTED": 3, "WHILE": 1},
         "outside_delegate": {"SUM": 2, "WHILE": 1} if kind == "tflite" else None,
+        "profile": _profile(rng, milliseconds) if more else None,
+        "batches": _batches(milliseconds, device) if more else None,
         "accuracy": accuracy
         and {
             "data": accuracy,
@@ -87,8 +90,6 @@ def run(
             "windows_correct": 8 * right,
             "agreement": {"with": f"{name}.onnx", "windows": 1773, "same": 1750},
         },
-        "profile": _profile(rng, milliseconds) if more else None,
-        "batches": _batches(milliseconds, device) if more else None,
     }
 
 
@@ -125,12 +126,17 @@ def result(*runs: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return copied
 
 
+def read(found: dict[str, Any]) -> Result:
+    """A result as the product has it."""
+    return Result.from_dict(found)
+
+
 def emulated(*runs: dict[str, Any]) -> dict[str, Any]:
     """A result of a machine that is none: without anything that was timed."""
     kept = ("model", "file", "format", "weights", "bytes", "sha256", "engine", "device", "threads")
-    kept += ("parameters", "operators", "outside_delegate", "self_test_deviation", "result")
-    bare = [{key: each[key] for key in kept} | {"stages": None} for each in runs]
-    found = result(*bare, trusted=False)
+    kept += ("hop", "self_test_deviation", "result", "parameters", "operators", "outside_delegate")
+    none = dict.fromkeys(("stages", "memory_mb", "profile", "batches", "accuracy"))
+    found = result(*({key: each[key] for key in kept} | none for each in runs), trusted=False)
     found["machine"]["emulated"] = "QEMU, a process"
     found["warnings"] = ["EMULATED (QEMU, a process): results are real, times would mean nothing"]
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.c.source import write_sources
+from edge_genre.convert.c.code import write_sources
 from edge_genre.convert.c.tables import c_tables
 from edge_genre.frontend import FrontEndSpec
 from tests.support.requirements import require_system

@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from edge_genre.cli import main
 from edge_genre.listening.playing import Playing
 from edge_genre.outputs import Event
-from edge_genre.outputs import history as module
-from edge_genre.outputs.history import History, HistoryError
+from edge_genre.outputs.history import History
+from edge_genre.outputs.history_file import HistoryError, reading
 from edge_genre.results import SILENCE, WindowResult
 from tests.support.waiting import wait_for
 
@@ -102,7 +102,7 @@ def rows(path: Path, columns: str = "*") -> list[Any]:
 
 def count(path: Path) -> int:
     """Plays so far; 0 while there is no table."""
-    with contextlib.suppress(HistoryError), module.reading(path) as connection:
+    with contextlib.suppress(HistoryError), reading(path) as connection:
         return int(connection.execute("SELECT count(*) FROM plays").fetchone()[0])
     return 0
 

@@ -1,28 +1,81 @@
 """A worker that ends as converters do: run as a module, with the path of a job."""
 
-import json
 import os
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from edge_genre.convert.isolation import Task, answer
+from edge_genre.convert.records import Record
+from edge_genre.errors import ConversionError
 
-def main(path: str) -> None:
-    job = json.loads(Path(path).read_text())
-    os.write(1, b"converting ...\n")
-    task = job["task"]
-    if task == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if task == "exit":
-        os.write(1, b"RuntimeError: no such operator\n")
-        sys.exit(7)
-    if task == "hang":
-        Path(job["arguments"]["pid"]).write_text(str(os.getpid()))
-        time.sleep(600)
-    values = {"error": "unsupported"} if task == "refuse" else {"answer": 42}
-    Path(job["result"]).write_text(json.dumps(values))
+
+@dataclass(frozen=True)
+class Number(Record):
+    number: int
+    seen: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Obey(Task[Number]):
+    """Behave well."""
+
+    result = Number
+
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Refuse(Obey):
+    pass
+
+
+@dataclass(frozen=True)
+class Crash(Obey):
+    pass
+
+
+@dataclass(frozen=True)
+class Exit(Obey):
+    pass
+
+
+@dataclass(frozen=True)
+class Hang(Task[Number]):
+    """Write down the process's number, and never end."""
+
+    result = Number
+
+    pid: str
+
+
+def obey(task: Obey) -> Number:
+    assert isinstance(task.numbers, tuple)
+    return Number(42, task.numbers)
+
+
+def refuse(task: Refuse) -> Number:
+    raise ConversionError("unsupported")
+
+
+def crash(task: Crash) -> Number:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    raise AssertionError
+
+
+def leave(task: Exit) -> Number:
+    os.write(1, b"RuntimeError: no such operator\n")
+    sys.exit(7)
+
+
+def hang(task: Hang) -> Number:
+    Path(task.pid).write_text(str(os.getpid()))
+    time.sleep(600)
+    raise AssertionError
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    os.write(1, b"converting ...\n")
+    answer(sys.argv[1], {Obey: obey, Refuse: refuse, Crash: crash, Exit: leave, Hang: hang})

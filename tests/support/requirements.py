@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import shutil
+import subprocess
 from types import ModuleType
 from typing import NoReturn
 
@@ -27,6 +29,20 @@ def require_root(why: str) -> None:
     """Skip a test that only root may run; or fail it, as above."""
     if os.geteuid() != 0:
         _skip(f"not root: {why}")
+
+
+def require_mounts() -> None:
+    """Skip, or fail as above, a test that mounts file systems: in most containers root may not."""
+    require_root("cannot mount the file systems that fail")
+    require_system([name for name in ("mount", "unshare") if not shutil.which(name)])
+    tried = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/tmp"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode:
+        _skip(f"root may not mount here: {tried.stderr.strip()}")
 
 
 def _skip(reason: str) -> NoReturn:

@@ -13,12 +13,15 @@ import importlib.util
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_genre.errors import EdgeGenreError
 from edge_genre.host.timing import one_thread
+
+if TYPE_CHECKING:
+    from edge_genre.benchmarks.studies.side_by_side.findings import Report
 
 _PACKAGES = ("librosa", "torch", "tensorflow", "onnxruntime", "matplotlib")
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -96,14 +99,14 @@ def main(
 
 
 def _write(
-    report: dict[str, Any], json_path: Path | None, markdown: Path | None, plots: Path | None
+    report: Report, json_path: Path | None, markdown: Path | None, plots: Path | None
 ) -> None:
     from edge_genre.benchmarks.markdown import with_part
     from edge_genre.benchmarks.studies.side_by_side.page import PART, page
 
     click.echo(page(report, None))
     if json_path:
-        json_path.write_text(json.dumps(report, indent=2) + "\n")
+        json_path.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
     if plots:
         from edge_genre.benchmarks.studies.side_by_side.pictures import plot
 

@@ -6,13 +6,36 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
+from edge_genre.benchmarks.studies.side_by_side.findings import (
+    FIVE_CHANNEL,
+    LONG,
+    PUBLISHED,
+    SAME,
+    SONGNET,
+    TINY,
+    YAMNET,
+    AgainstLiteRT,
+    Agreement,
+    Cost,
+    FileCost,
+    Format,
+    Heard,
+    InRam,
+    Installation,
+    MeasuredOn,
+    Pipeline,
+    Repeated,
+    Report,
+    Streamed,
+    Turn,
+)
 from edge_genre.benchmarks.studies.side_by_side.footprint import (
     edge_genre,
     installed,
@@ -31,7 +54,6 @@ from edge_genre.benchmarks.studies.side_by_side.inputs import (
     songnet_source,
 )
 from edge_genre.benchmarks.studies.side_by_side.turns import (
-    Answers,
     Contending,
     Entry,
     contenders,
@@ -44,10 +66,6 @@ from edge_genre.model.bundled import DEFAULT, find_model
 from edge_genre.model.file import read
 
 PACKAGES = ("librosa", "numba", "scipy", "torch", "keras")
-PUBLISHED, SAME = "published", "edge-genre, same network"
-FIVE_CHANNEL, SONGNET = "five-channel", "songnet"
-YAMNET = "YAMNet"
-TINY, LONG = "tiny-gtzan", "songnet-fma"
 HOP = 22 * 512 / RATE  # what ours makes of half a second
 _YAMNET_HOP = 0.48  # that of its authors
 _LISTENED = 10  # windows until memory is read
@@ -82,12 +100,8 @@ class Plan:
     starts: int = 7
 
 
-def compare(plan: Plan, progress: Progress = lambda _: None) -> dict[str, Any]:
+def compare(plan: Plan, progress: Progress = lambda _: None) -> Report:
     """Measure everything.
-
-    Returns
-    -------
-    The report, ready for JSON
 
     Raises
     ------
@@ -108,47 +122,43 @@ def compare(plan: Plan, progress: Progress = lambda _: None) -> dict[str, Any]:
     formats = format_files(plan.clips, plan.work)
     machine, before = this_machine(*PACKAGES), condition()
     run = _Run(plan, music, progress)
-    report = {
-        "music": {"songs": [path.name for path in music.songs], "clips": plan.clips.name},
-        "plan": {"rounds": plan.rounds, "starts": plan.starts},
-        FIVE_CHANNEL: run.pipelines(
-            [
-                Entry(PUBLISHED, FIVE_CHANNEL, checkpoint, HOP),
-                Entry(SAME, "edge-genre", five["tflite fp32"]),
-                Entry(f"{SAME}, int8", "edge-genre", five["tflite int8"]),
-                Entry(DEFAULT, "edge-genre", find_model(DEFAULT)),
-                Entry(TINY, "edge-genre", find_model(TINY)),
-            ],
-            short=True,
-        ),
-        SONGNET: run.pipelines(
-            [
-                Entry(PUBLISHED, SONGNET, songnet, HOP),
-                Entry(SAME, "edge-genre", long["tflite fp32"]),
-                Entry(f"{SAME}, dynamic", "edge-genre", long["tflite dynamic"]),
-                Entry(LONG, "edge-genre", find_model(LONG)),
-            ],
-            short=False,
-        ),
-        "agreement": run.agreement(checkpoint, five["tflite fp32"]),
-        "yamnet": run.yamnet(yamnet),
-        "formats": run.formats(formats),
-        "litert-benchmark": run.litert_benchmark(
-            {
-                DEFAULT: find_model(DEFAULT),
-                TINY: find_model(TINY),
-                LONG: find_model(LONG),
-                "five-channel CNN, fp32": five["tflite fp32"],
-            }
-        ),
-        "installed": run.installed(),
-    }
-    after = condition()
-    return {
-        "machine": machine.to_dict() | {"time": before.time},
-        "warnings": doubts(machine, before, after),
-        **report,
-    }
+    five_channel = run.pipelines(
+        [
+            Entry(PUBLISHED, FIVE_CHANNEL, checkpoint, HOP),
+            Entry(SAME, "edge-genre", five["tflite fp32"]),
+            Entry(f"{SAME}, int8", "edge-genre", five["tflite int8"]),
+            Entry(DEFAULT, "edge-genre", find_model(DEFAULT)),
+            Entry(TINY, "edge-genre", find_model(TINY)),
+        ],
+        short=True,
+    )
+    published_songnet = run.pipelines(
+        [
+            Entry(PUBLISHED, SONGNET, songnet, HOP),
+            Entry(SAME, "edge-genre", long["tflite fp32"]),
+            Entry(f"{SAME}, dynamic", "edge-genre", long["tflite dynamic"]),
+            Entry(LONG, "edge-genre", find_model(LONG)),
+        ],
+        short=False,
+    )
+    agreement = run.agreement(checkpoint, five["tflite fp32"])
+    streams, every_format = run.yamnet(yamnet), run.formats(formats)
+    models = {name: find_model(name) for name in (DEFAULT, TINY, LONG)}
+    against = run.litert_benchmark(models | {"five-channel CNN, fp32": five["tflite fp32"]})
+    installations = run.installed()
+    return Report(
+        machine=MeasuredOn(**vars(machine), time=before.time),
+        warnings=tuple(doubts(machine, before, condition())),
+        music=Heard(tuple(path.name for path in music.songs), plan.clips.name),
+        plan=Repeated(plan.rounds, plan.starts),
+        five_channel=five_channel,
+        songnet=published_songnet,
+        agreement=agreement,
+        yamnet=streams,
+        formats=every_format,
+        litert_benchmark=against,
+        installed=installations,
+    )
 
 
 class _Run:
@@ -157,7 +167,7 @@ class _Run:
     def __init__(self, plan: Plan, music: Music, progress: Progress) -> None:
         self._plan, self._music, self._progress = plan, music, progress
 
-    def pipelines(self, entries: Sequence[Entry], *, short: bool) -> list[dict[str, Any]]:
+    def pipelines(self, entries: Sequence[Entry], *, short: bool) -> tuple[Pipeline, ...]:
         """Measure classifiers from end to end: streams, files, memory, start.
 
         Parameters
@@ -169,8 +179,9 @@ class _Run:
         rounds = self._plan.rounds
         with contenders(entries, self._music.streams) as processes:
             self._progress(f"{kind}: streams")
-            streams = take_turns(processes, rounds, "stream", windows=10 if short else 4)
-            memory = {name: process.ask("memory") for name, process in processes.items()}
+            count = 10 if short else 4
+            streams = take_turns(processes, rounds, lambda process: process.stream(count))
+            memory = {name: process.memory() for name, process in processes.items()}
             self._progress(f"{kind}: files")
             wavs = self._files(processes, self._music.wavs)
             songs = self._files(processes, self._music.songs)
@@ -179,30 +190,33 @@ class _Run:
         started = self._starts(entries, self._music.short if short else self._music.wavs[0])
         rows = []
         for entry in entries:
-            row = {
-                "name": entry.name,
-                "bytes": entry.path.stat().st_size,
-                **facts[entry.name],
-                "stream": streams[entry.name],
-                "wav": wavs[entry.name],
-                "song": songs[entry.name],
-                "memory": memory[entry.name],
-                "start": started[entry.name],
-            }
-            if entry.kind == "edge-genre":
-                row["start_api"] = started[f"{entry.name}, API"]
-                row["listening"] = self._listening(entry.path)
-            rows.append(row)
-        return rows
+            ours = entry.kind == "edge-genre"
+            rows.append(
+                Pipeline(
+                    name=entry.name,
+                    bytes=entry.path.stat().st_size,
+                    **vars(facts[entry.name]),
+                    stream=streams[entry.name],
+                    wav=wavs[entry.name],
+                    song=songs[entry.name],
+                    memory=memory[entry.name],
+                    start=started[entry.name],
+                    start_api=started[f"{entry.name}, API"] if ours else None,
+                    listening=self._listening(entry.path) if ours else None,
+                )
+            )
+        return tuple(rows)
 
     def _files(
         self, processes: Mapping[str, Contending], paths: Sequence[Path]
-    ) -> dict[str, dict[str, Any]]:
+    ) -> dict[str, FileCost]:
         rounds = max(1, self._plan.rounds // len(paths))
-        each = [take_turns(processes, rounds, "file", path=str(path)) for path in paths]
+        each = [
+            take_turns(processes, rounds, partial(Contending.file, path=path)) for path in paths
+        ]
         return {name: medians([found[name] for found in each]) for name in processes}
 
-    def _starts(self, entries: Sequence[Entry], wav: Path) -> dict[str, dict[str, Any]]:
+    def _starts(self, entries: Sequence[Entry], wav: Path) -> dict[str, Cost]:
         commands: dict[str, list[str]] = {}
         for entry in entries:
             path = str(entry.path)
@@ -215,7 +229,7 @@ class _Run:
                 commands[entry.name] = [sys.executable, "-m", module, entry.kind, path, str(wav)]
         return starts(commands, self._plan.starts)
 
-    def _listening(self, model: Path) -> dict[str, Any]:
+    def _listening(self, model: Path) -> InRam:
         info = read(model).info
         assert info is not None
         assert info.front_end is not None
@@ -225,7 +239,7 @@ class _Run:
         wanted = round((spec.window_seconds + 0.75 * _LISTENED) * spec.sample_rate)
         return listening(model, np.resize(samples, wanted), spec.sample_rate, _LISTENED)
 
-    def agreement(self, checkpoint: Path, converted: Path) -> dict[str, int]:
+    def agreement(self, checkpoint: Path, converted: Path) -> Agreement:
         """Count windows that the published pipeline and our file of it name the same."""
         self._progress("agreement")
         entries = [
@@ -233,14 +247,11 @@ class _Run:
             Entry(SAME, "edge-genre", converted),
         ]
         with contenders(entries, self._music.streams) as processes:
-            theirs, ours = (
-                process.ask("labels", path=str(self._music.windows))
-                for process in processes.values()
-            )
+            theirs, ours = (process.labels(self._music.windows) for process in processes.values())
         same = sum(one == other for one, other in zip(theirs, ours, strict=True))
-        return {"windows": len(theirs), "same": same}
+        return Agreement(windows=len(theirs), same=same)
 
-    def yamnet(self, path: Path) -> list[dict[str, Any]]:
+    def yamnet(self, path: Path) -> tuple[Streamed, ...]:
         """Measure seconds of audio: YAMNet's, and ours with the front end."""
         self._progress(YAMNET)
         entries = [
@@ -252,19 +263,26 @@ class _Run:
             ),
         ]
         with contenders(entries, self._music.streams) as processes:
-            found = take_turns(processes, self._plan.rounds, "stream", windows=20)
+            found = take_turns(processes, self._plan.rounds, lambda process: process.stream(20))
             facts = {name: process.facts for name, process in processes.items()}
         rows = []
         for entry in entries:
-            row = {"name": entry.name, "bytes": entry.path.stat().st_size, **facts[entry.name]}
+            known, cost = facts[entry.name], found[entry.name]
             # Without overlap, a YAMNet window lasts as long as it hears.
-            hops = [row["hop"], row["window"]] if entry.kind == "waveform" else [row["hop"]]
-            for hop in hops:
-                cost = found[entry.name]
-                rows.append(row | {"hop": hop, "stream": cost, "cpu_per_second": cost["cpu"] / hop})
-        return rows
+            hops = [known.hop, known.window] if entry.kind == "waveform" else [known.hop]
+            rows += [
+                Streamed(
+                    name=entry.name,
+                    bytes=entry.path.stat().st_size,
+                    **vars(replace(known, hop=hop)),
+                    stream=cost,
+                    cpu_per_second=cost.cpu / hop,
+                )
+                for hop in hops
+            ]
+        return tuple(rows)
 
-    def formats(self, files: Mapping[str, Path]) -> list[dict[str, Any]]:
+    def formats(self, files: Mapping[str, Path]) -> tuple[Format, ...]:
         """Measure one model in every format, each in every engine that runs it."""
         self._progress("formats")
         entries = [Entry(f"{DEFAULT}.tflite", "edge-genre", find_model(DEFAULT))]
@@ -276,45 +294,44 @@ class _Run:
                 Entry(f"{name}, {engine}", "edge-genre", path, engine=engine) for engine in engines
             ]
         with contenders(entries, self._music.streams) as processes:
-            found = take_turns(processes, self._plan.rounds, "inference", runs=20)
-            memory = {name: process.ask("memory") for name, process in processes.items()}
+            found = take_turns(processes, self._plan.rounds, lambda process: process.inference(20))
+            memory = {name: process.memory() for name, process in processes.items()}
             facts = {name: process.facts for name, process in processes.items()}
         rows = []
         for entry in entries:
             info = read(entry.path).info
             assert info is not None
             rows.append(
-                {
-                    "name": entry.name,
-                    "format": entry.path.suffix[1:],
-                    "weights": info.quantization,
-                    "engine": facts[entry.name]["engine"],
-                    "bytes": entry.path.stat().st_size,
-                    "bundled": entry is entries[0],
-                    "parity": info.parity,
-                    "inference": found[entry.name],
-                    "memory": memory[entry.name],
-                }
+                Format(
+                    name=entry.name,
+                    format=entry.path.suffix[1:],
+                    weights=info.quantization,
+                    engine=facts[entry.name].engine,
+                    bytes=entry.path.stat().st_size,
+                    bundled=entry is entries[0],
+                    parity=info.parity,
+                    inference=found[entry.name],
+                    memory=memory[entry.name],
+                )
             )
-        return rows
+        return tuple(rows)
 
-    def litert_benchmark(self, files: Mapping[str, Path]) -> list[dict[str, Any]]:
+    def litert_benchmark(self, files: Mapping[str, Path]) -> tuple[AgainstLiteRT, ...]:
         """Measure files in our engine and with LiteRT's own tool, turn by turn."""
         self._progress("litert-benchmark")
         entries = [Entry(name, "edge-genre", path) for name, path in files.items()]
-        turns: dict[str, list[Answers]] = {entry.name: [] for entry in entries}
+        turns: dict[str, list[Turn]] = {entry.name: [] for entry in entries}
         with contenders(entries, self._music.streams) as processes:
             for _ in range(max(3, self._plan.rounds)):
                 for entry in entries:
-                    ours = processes[entry.name].ask("inference", runs=_RUNS)["wall"]
+                    ours = processes[entry.name].inference(_RUNS).wall
                     theirs = _litert_benchmark(entry.path)
                     # Of each turn: the machine's speed wanders less from one to the other than
                     # from turn to turn.
-                    turn = {"ours": ours, "theirs": theirs, "ratio": ours / theirs}
-                    turns[entry.name].append(turn)
-        return [{"name": name, **medians(found)} for name, found in turns.items()]
+                    turns[entry.name].append(Turn(ours, theirs, ours / theirs))
+        return tuple(AgainstLiteRT(name, **vars(medians(found))) for name, found in turns.items())
 
-    def installed(self) -> dict[str, Any] | None:
+    def installed(self) -> dict[str, Installation] | None:
         """Install each set of packages, and sum up its files."""
         if self._plan.project is None:
             return None

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.benchmarks.latency.streaming import Loop
+from edge_genre.benchmarks.studies.side_by_side.findings import Cost, Facts, FileCost, InRam
 from edge_genre.host.memory import peak_mb, resident_mb
 from edge_genre.host.process import serve
 
@@ -32,18 +33,18 @@ class EdgeGenre:
 
         self._classifier = Classifier.load(path, engine=engine)
         spec = self._classifier.spec
-        self.facts: dict[str, Any] = {
-            "engine": self._classifier.engine.name,
-            "rate": spec.sample_rate,
-            "window": spec.window_seconds,
-            "hop": self._classifier.round_hop(hop),
-        }
-        self.block = block_seconds(self.facts["hop"])
+        self.facts = Facts(
+            engine=self._classifier.engine.name,
+            rate=spec.sample_rate,
+            window=spec.window_seconds,
+            hop=self._classifier.round_hop(hop),
+        )
+        self.block = block_seconds(self.facts.hop)
 
     def stream(self, source: Loop) -> Iterator[object]:
         """Yield an answer for each hop of the audio."""
         # What is quiet costs what is loud costs.
-        return self._classifier.stream(source, hop=self.facts["hop"], silence_dbfs=-math.inf)
+        return self._classifier.stream(source, hop=self.facts.hop, silence_dbfs=-math.inf)
 
     def of_file(self, path: Path) -> int:
         """Classify a file's windows, and count them."""
@@ -75,12 +76,12 @@ class Published:
         from edge_genre.benchmarks.studies.side_by_side.published import PIPELINES, RATE
 
         self._pipeline = PIPELINES[kind](Path(path))
-        self.facts = {
-            "engine": self._pipeline.versions,
-            "rate": RATE,
-            "window": self._pipeline.window_seconds,
-            "hop": hop,
-        }
+        self.facts = Facts(
+            engine=self._pipeline.versions,
+            rate=RATE,
+            window=self._pipeline.window_seconds,
+            hop=hop,
+        )
         self.block = hop
 
     def stream(self, source: Loop) -> Iterator[object]:
@@ -114,12 +115,12 @@ class Waveform:
         (self._input,) = self._interpreter.get_input_details()
         (self._output,) = self._interpreter.get_output_details()
         self._size = int(np.prod(self._input["shape"]))
-        self.facts = {
-            "engine": f"ai-edge-litert {version('ai-edge-litert')}",
-            "rate": 16_000,
-            "window": self._size / 16_000,
-            "hop": hop,
-        }
+        self.facts = Facts(
+            engine=f"ai-edge-litert {version('ai-edge-litert')}",
+            rate=16_000,
+            window=self._size / 16_000,
+            hop=hop,
+        )
         self.block = hop
 
     def stream(self, source: Loop) -> Iterator[object]:
@@ -166,32 +167,31 @@ class Contender:
         self._stream: Iterator[object] | None = None
         self._inference: Callable[[], object] | None = None
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """Say what it is."""
-        return self._classifier.facts
+        found: Facts = self._classifier.facts
+        return found
 
-    def stream(self, windows: int) -> dict[str, float]:
+    def stream(self, windows: int) -> Cost:
         """Measure windows of a stream, milliseconds each."""
         if self._stream is None:
-            facts = self._classifier.facts
-            loop = Loop(self._samples(), facts["rate"], hop=self._classifier.block)
+            loop = Loop(self._samples(), self.facts().rate, hop=self._classifier.block)
             self._stream = self._classifier.stream(loop)
         stream = self._stream
         return _measured(lambda: next(stream), windows)
 
-    def file(self, path: str) -> dict[str, float]:
+    def file(self, path: str) -> FileCost:
         """Measure a whole file, milliseconds a window."""
         self._classifier.of_file(Path(path))
         begin, cpu = time.perf_counter(), time.process_time()
         windows = self._classifier.of_file(Path(path))
         cpu, wall = time.process_time() - cpu, time.perf_counter() - begin
-        return {"cpu": cpu * 1e3 / windows, "wall": wall * 1e3 / windows, "windows": windows}
+        return FileCost(cpu * 1e3 / windows, wall * 1e3 / windows, windows)
 
-    def inference(self, runs: int) -> dict[str, float]:
+    def inference(self, runs: int) -> Cost:
         """Measure the model on the features of one window, milliseconds each."""
         if self._inference is None:
-            facts = self._classifier.facts
-            window = self._samples()[: round(facts["window"] * facts["rate"])]
+            window = self._samples()[: round(self.facts().window * self.facts().rate)]
             self._inference = self._classifier.inference(window)
         return _measured(self._inference, runs)
 
@@ -199,15 +199,15 @@ class Contender:
         """Name the genres of windows, an array (n, window) in a file."""
         return [self._classifier.of_window(window) for window in np.load(path)]
 
-    def memory(self) -> dict[str, float | None]:
+    def memory(self) -> InRam:
         """Say how much memory the process has now and has had at most, MB."""
-        return {"resident": resident_mb(), "peak": peak_mb()}
+        return InRam(resident_mb(), peak_mb())
 
     def _samples(self) -> Samples:
-        return np.asarray(np.load(self._music / f"{self._classifier.facts['rate']}.npy"))
+        return np.asarray(np.load(self._music / f"{self.facts().rate}.npy"))
 
 
-def _measured(task: Callable[[], object], count: int) -> dict[str, float]:
+def _measured(task: Callable[[], object], count: int) -> Cost:
     """Mean CPU and median wall milliseconds of a call; one before is not counted."""
     task()  # the caches were another process's
     walls = []
@@ -217,10 +217,10 @@ def _measured(task: Callable[[], object], count: int) -> dict[str, float]:
         task()
         walls.append(time.perf_counter() - begin)
     cpu = time.process_time() - cpu
-    return {"cpu": cpu * 1e3 / count, "wall": float(np.median(walls)) * 1e3}
+    return Cost(cpu * 1e3 / count, float(np.median(walls)) * 1e3)
 
 
-def _load(**arguments: Any) -> tuple[Contender, dict[str, Any]]:
+def _load(**arguments: Any) -> tuple[Contender, Facts]:
     contender = Contender(**arguments)
     return contender, contender.facts()
 

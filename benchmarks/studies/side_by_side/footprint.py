@@ -13,12 +13,12 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.benchmarks.studies.side_by_side.turns import ENVIRONMENT, Answers, medians
+from edge_genre.benchmarks.studies.side_by_side.findings import Cost, InRam, Installation
+from edge_genre.benchmarks.studies.side_by_side.turns import ENVIRONMENT, medians
 from edge_genre.errors import EngineError
 
 # What the wheel is made of.
@@ -41,7 +41,7 @@ def edge_genre() -> str:
     return found
 
 
-def starts(commands: Mapping[str, Sequence[str]], count: int) -> dict[str, Answers]:
+def starts(commands: Mapping[str, Sequence[str]], count: int) -> dict[str, Cost]:
     """Start programs in turn, and take the time to the first line of each: ``wall`` seconds.
 
     ``cpu`` are the seconds of all their threads to their end. One start of each is not counted: it
@@ -52,7 +52,7 @@ def starts(commands: Mapping[str, Sequence[str]], count: int) -> dict[str, Answe
     EngineError
         One fails.
     """
-    found: dict[str, list[Answers]] = {name: [] for name in commands}
+    found: dict[str, list[Cost]] = {name: [] for name in commands}
     for turn in range(count + 1):
         for name, command in commands.items():
             answer = _start(name, command)
@@ -61,7 +61,7 @@ def starts(commands: Mapping[str, Sequence[str]], count: int) -> dict[str, Answe
     return {name: medians(answers) for name, answers in found.items()}
 
 
-def _start(name: str, command: Sequence[str]) -> Answers:
+def _start(name: str, command: Sequence[str]) -> Cost:
     before = os.times()
     begin = time.perf_counter()
     with TemporaryFile("w+") as log:
@@ -82,10 +82,10 @@ def _start(name: str, command: Sequence[str]) -> Answers:
             raise EngineError(f"{name}: ended with code {process.returncode}, saying: {said}")
     after = os.times()
     cpu = after.children_user + after.children_system
-    return {"wall": wall, "cpu": cpu - before.children_user - before.children_system}
+    return Cost(cpu=cpu - before.children_user - before.children_system, wall=wall)
 
 
-def listening(model: Path, samples: NDArray[np.float32], rate: int, windows: int) -> Answers:
+def listening(model: Path, samples: NDArray[np.float32], rate: int, windows: int) -> InRam:
     """Memory of ``edge-genre listen`` after so many windows: ``resident`` and ``peak``, MB.
 
     Parameters
@@ -117,13 +117,13 @@ def listening(model: Path, samples: NDArray[np.float32], rate: int, windows: int
         process.kill()
         process.communicate()
     fields = dict(line.split(":", 1) for line in status.splitlines())
-    return {
-        key: round(int(fields[field].split()[0]) * 1024 / 1e6, 1)
-        for key, field in (("resident", "VmRSS"), ("peak", "VmHWM"))
-    }
+    resident, peak = (
+        round(int(fields[field].split()[0]) * 1024 / 1e6, 1) for field in ("VmRSS", "VmHWM")
+    )
+    return InRam(resident, peak)
 
 
-def installed(requirements: Sequence[str], cache: Path) -> dict[str, Any]:
+def installed(requirements: Sequence[str], cache: Path) -> Installation:
     """Install packages into a folder of their own and sum up its files; see `_size`.
 
     A result that ``cache`` holds is taken from there.
@@ -131,12 +131,12 @@ def installed(requirements: Sequence[str], cache: Path) -> dict[str, Any]:
     known = json.loads(cache.read_text()) if cache.is_file() else {}
     key = " ".join(requirements)
     if key not in known:
-        known[key] = _size(requirements)
+        known[key] = _size(requirements).to_dict()
         cache.write_text(json.dumps(known, indent=2) + "\n")
-    return dict(known[key])
+    return Installation.from_dict(known[key])
 
 
-def installed_runtime(project: Path) -> dict[str, Any]:
+def installed_runtime(project: Path) -> Installation:
     """The same of this project's own runtime, from a folder with its sources."""
     with _sources(project) as copy:
         return _size([str(copy)])
@@ -146,7 +146,7 @@ def installed_runtime(project: Path) -> dict[str, Any]:
 _DEBIAN_NUMPY = ("python3-numpy", "libblas3", "liblapack3", "libgfortran5", "libquadmath0")
 
 
-def installed_small_runtime(project: Path) -> dict[str, Any] | None:
+def installed_small_runtime(project: Path) -> Installation | None:
     """The same of the smallest installation (see firmware_notes/raspberry_pi.md).
 
     Its NumPy is Debian's, which counts as large as Debian says; None where there is no Debian to
@@ -165,12 +165,12 @@ def installed_small_runtime(project: Path) -> dict[str, Any] | None:
         engine = ["--no-deps", str(copy), "tflite-runtime"]
         found = _size(["click", "rich", "sounddevice", "soundfile"], engine, leave_out=("numpy",))
     numpy = {"Debian's numpy": 1024 * sum(map(int, sizes))}
-    largest = sorted((numpy | found["largest"]).items(), key=lambda item: -item[1])
-    return {
-        "bytes": found["bytes"] + sum(numpy.values()),
-        "largest": dict(largest[:_LARGEST]),
-        "versions": found["versions"],
-    }
+    largest = sorted((numpy | found.largest).items(), key=lambda item: -item[1])
+    return Installation(
+        bytes=found.bytes + sum(numpy.values()),
+        largest=dict(largest[:_LARGEST]),
+        versions=found.versions,
+    )
 
 
 @contextlib.contextmanager
@@ -188,7 +188,7 @@ def _sources(project: Path) -> Iterator[Path]:
         yield copy
 
 
-def _size(*installs: Sequence[str], leave_out: Collection[str] = ()) -> dict[str, Any]:
+def _size(*installs: Sequence[str], leave_out: Collection[str] = ()) -> Installation:
     """Bytes of the files without compiled Python, the largest packages, and the versions.
 
     Parameters
@@ -218,8 +218,8 @@ def _size(*installs: Sequence[str], leave_out: Collection[str] = ()) -> dict[str
             for path in target.glob("*.dist-info")
         )
     largest = sorted(sizes, key=lambda name: -sizes[name])[:_LARGEST]
-    return {
-        "bytes": sum(sizes.values()),
-        "largest": {name: sizes[name] for name in largest},
-        "versions": {name: found for name, found in versions.items() if name not in leave_out},
-    }
+    return Installation(
+        bytes=sum(sizes.values()),
+        largest={name: sizes[name] for name in largest},
+        versions={name: found for name, found in versions.items() if name not in leave_out},
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_genre.audio.file import AudioFile, require_audio
 from edge_genre.audio.resample import resampled
-from edge_genre.benchmarks.studies.side_by_side.published import FMA_SMALL, GTZAN
+from edge_genre.choices import LABEL_SETS
 from edge_genre.convert import convert
 from edge_genre.errors import ConversionError, DataError
 from edge_genre.model.bundled import DEFAULT, find_model
@@ -122,7 +122,7 @@ def five_channel_files(checkpoint: Path, clips: Path, work: Path) -> dict[str, P
         ["tflite"],
         ["fp32", "int8"],
         clips,
-        labels=GTZAN,
+        labels=LABEL_SETS["gtzan"],
         front_end="five-channel-first",
         architecture="five-channel-cnn",
     )
@@ -149,7 +149,7 @@ def songnet_files(source: Path, clips: Path, work: Path) -> dict[str, Path]:
         ["tflite"],
         ["fp32", "dynamic"],
         clips,
-        labels=FMA_SMALL,
+        labels=LABEL_SETS["fma-small"],
         front_end="songnet",
         force=True,  # random weights give nearly equal probabilities: rounding changes the first
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from edge_genre.benchmarks.markdown import table
-from edge_genre.benchmarks.studies.side_by_side.comparison import (
+from edge_genre.benchmarks.studies.side_by_side.findings import (
     FIVE_CHANNEL,
     SAME,
     SONGNET,
     TINY,
     YAMNET,
+    Pipeline,
+    Report,
+    Streamed,
 )
 from edge_genre.model.bundled import DEFAULT
 
@@ -47,30 +49,34 @@ class Goal:
     found: dict[str, tuple[str, bool]]
 
 
-def goals(report: dict[str, Any]) -> list[Goal]:
+def goals(report: Report) -> list[Goal]:
     """Hold a report against the goals; see `comparison.compare`."""
-    published, *ours = report[FIVE_CHANNEL]
-    rows = {row["name"]: row for row in ours if row["name"] in (SAME, DEFAULT, TINY)}
+    published, *ours = report.five_channel
+    rows = {row.name: row for row in ours if row.name in (SAME, DEFAULT, TINY)}
+
+    def of(figure: Callable[[Pipeline], float]) -> tuple[float, dict[str, float]]:
+        return figure(published), {name: figure(row) for name, row in rows.items()}
+
     found = [
-        _times("CPU time of a 3 s window, streaming", 20, published, rows, "stream", "cpu", "ms"),
-        _times("CPU time of a 3 s window, whole WAV files", 8, published, rows, "wav", "cpu", "ms"),
-        _times("process start to first answer", 20, published, rows, "start", "wall", "s", most=1),
+        _times("CPU time of a 3 s window, streaming", 20, "ms", of(lambda row: row.stream.cpu)),
+        _times("CPU time of a 3 s window, whole WAV files", 8, "ms", of(lambda row: row.wav.cpu)),
+        _times("process start to first answer", 20, "s", of(lambda row: row.start.wall), most=1),
         _memory(published, rows),
     ]
-    if report["installed"]:
-        theirs = report["installed"][FIVE_CHANNEL]["bytes"]
+    if report.installed:
+        theirs = report.installed[FIVE_CHANNEL].bytes
         sizes = {}
         for name in ("edge-genre", "smallest"):
-            if name in report["installed"]:
-                own = report["installed"][name]["bytes"]
+            if name in report.installed:
+                own = report.installed[name].bytes
                 text = f"{theirs / own:.1f}x ({theirs / 1e6:.0f} / {own / 1e6:.0f} MB)"
                 sizes[_INSTALLATIONS[name]] = text, theirs >= 15 * own
         found.append(Goal("installed size", "15x less", sizes))
-    found += _against_yamnet(report["yamnet"])
+    found += _against_yamnet(report.yamnet)
     values = {}
-    for row in report["litert-benchmark"]:
-        more = row["ratio"] - 1
-        values[row["name"]] = f"{more:+.0%}", abs(more) <= 0.15
+    for row in report.litert_benchmark:
+        more = row.ratio - 1
+        values[row.name] = f"{more:+.0%}", abs(more) <= 0.15
     found.append(Goal("inference, against `litert-benchmark`", "within 15 %", values))
     return found
 
@@ -78,46 +84,47 @@ def goals(report: dict[str, Any]) -> list[Goal]:
 def _times(
     what: str,
     goal: float,
-    published: dict[str, Any],
-    rows: dict[str, dict[str, Any]],
-    part: str,
-    key: str,
     unit: str,
+    figures: tuple[float, dict[str, float]],
     most: float | None = None,
 ) -> Goal:
-    theirs = published[part][key]
+    """A figure of the published pipeline, and of ours by name, which is to be so many times less.
+
+    Parameters
+    ----------
+    most : that ours may be in any case
+    """
+    theirs, ours = figures
     values = {}
-    for name, row in rows.items():
-        own = row[part][key]
+    for name, own in ours.items():
         enough = theirs >= goal * own and (most is None or own < most)
         values[name] = f"{theirs / own:.1f}x ({theirs:.3g} / {own:.3g} {unit})", enough
     below = "" if most is None else f", under {most:g} {unit}"
     return Goal(what, f"{goal:g}x less{below}", values)
 
 
-def _memory(published: dict[str, Any], rows: dict[str, dict[str, Any]]) -> Goal:
-    theirs = published["memory"]["resident"]
+def _memory(published: Pipeline, rows: Mapping[str, Pipeline]) -> Goal:
+    theirs = published.resident
     values = {}
     for name, row in rows.items():
-        own = row["listening"]["resident"]
+        own = row.resident
         text = f"{theirs / own:.1f}x ({theirs:.0f} / {own:.0f} MB)"
         values[name] = text, theirs >= 5 * own and own < 110
     return Goal("resident memory while listening", "5x less, under 110 MB", values)
 
 
-def _against_yamnet(rows: Sequence[dict[str, Any]]) -> list[Goal]:
-    yamnet = next(row for row in rows if row["name"] == YAMNET)
-    own = next(row for row in rows if row["name"].startswith(DEFAULT))
-    cost, size = yamnet["cpu_per_second"], yamnet["bytes"] / own["bytes"]
+def _against_yamnet(rows: Sequence[Streamed]) -> list[Goal]:
+    yamnet = next(row for row in rows if row.name == YAMNET)
+    own = next(row for row in rows if row.name.startswith(DEFAULT))
+    cost, size = yamnet.cpu_per_second, yamnet.bytes / own.bytes
     return [
         Goal(
             f"CPU time per second of audio, windows every half second, against {YAMNET}",
             "less",
             {
                 DEFAULT: (
-                    f"{cost / own['cpu_per_second']:.1f}x "
-                    f"({cost:.3g} / {own['cpu_per_second']:.3g} ms)",
-                    own["cpu_per_second"] < cost,
+                    f"{cost / own.cpu_per_second:.1f}x ({cost:.3g} / {own.cpu_per_second:.3g} ms)",
+                    own.cpu_per_second < cost,
                 )
             },
         ),
@@ -129,7 +136,7 @@ def _size(ratio: float) -> tuple[str, bool]:
     return f"{ratio:.1f}x", ratio >= 10
 
 
-def page(report: dict[str, Any], plots: str | None) -> str:
+def page(report: Report, plots: str | None) -> str:
     """Write a report.
 
     Parameters
@@ -142,7 +149,7 @@ def page(report: dict[str, Any], plots: str | None) -> str:
         images = [f"![{text}]({plots}/{name})" for name, text in PLOTS.items()]
     parts = [
         _machine(report),
-        *(f"> **Not to be trusted:** {warning}." for warning in report["warnings"]),
+        *(f"> **Not to be trusted:** {warning}." for warning in report.warnings),
         _goals(report),
         *images[:3],
         _pipelines(report, FIVE_CHANNEL),
@@ -157,19 +164,19 @@ def page(report: dict[str, Any], plots: str | None) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _machine(report: dict[str, Any]) -> str:
-    machine, plan = report["machine"], report["plan"]
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    name = machine["board"] or machine["cpu"]
-    virtual = " (virtual)" if machine["virtual"] else ""
+def _machine(report: Report) -> str:
+    machine, plan = report.machine, report.plan
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    name = machine.board or machine.cpu
+    virtual = " (virtual)" if machine.virtual else ""
     return (
-        f"{name}, {machine['cores']} cores{virtual}, {machine['system']}, "
-        f"Python {machine['python']}, {packages}; {machine['time'][:10]}; one thread, medians of "
-        f"{plan['rounds']} rounds and {plan['starts']} starts."
+        f"{name}, {machine.cores} cores{virtual}, {machine.system}, "
+        f"Python {machine.python}, {packages}; {machine.time[:10]}; one thread, medians of "
+        f"{plan.rounds} rounds and {plan.starts} starts."
     )
 
 
-def _goals(report: dict[str, Any]) -> str:
+def _goals(report: Report) -> str:
     rows = []
     for goal in goals(report):
         what, wanted = goal.what, goal.goal
@@ -179,75 +186,74 @@ def _goals(report: dict[str, Any]) -> str:
     return table(["", "goal", "of", "found", "reached"], rows, left=5)
 
 
-def _pipelines(report: dict[str, Any], kind: str) -> str:
-    suffix = report["music"]["songs"][0].rpartition(".")[2]
+def _pipelines(report: Report, kind: str) -> str:
+    suffix = report.music.songs[0].rpartition(".")[2]
     rows = []
-    for row in report[kind]:
-        resident = row["listening"]["resident"] if "listening" in row else row["memory"]["resident"]
+    for row in report.pipelines[kind]:
         rows.append(
             [
-                row["name"],
-                row["engine"],
-                f"{row['hop']:.2f} s",
-                *(f"{row[part]['cpu']:.2f}" for part in ("stream", "wav", "song")),
+                row.name,
+                row.engine,
+                f"{row.hop:.2f} s",
+                *(f"{cost.cpu:.2f}" for cost in (row.stream, row.wav, row.song)),
                 _start(row),
-                f"{resident:.0f} MB",
-                f"{row['bytes'] / 1000:.0f} kB",
+                f"{row.resident:.0f} MB",
+                f"{row.bytes / 1000:.0f} kB",
             ]
         )
-    seconds = report[kind][0]["window"]
+    seconds = report.pipelines[kind][0].window
     title = {FIVE_CHANNEL: "Five-channel CNN", SONGNET: "SongNet"}[kind]
     head = ["", "engine", "hop", "streaming, ms", "WAV, ms", f"{suffix}, ms", "start", "resident"]
     written = table([*head, "model"], rows, left=2)
     return f"### {title}: windows of {seconds:g} s\n{written}"
 
 
-def _start(row: dict[str, Any]) -> str:
-    text = f"{row['start']['wall']:.2f} s"
-    if "start_api" in row:
-        text += f" (Python {row['start_api']['wall']:.2f} s)"
+def _start(row: Pipeline) -> str:
+    text = f"{row.start.wall:.2f} s"
+    if row.start_api:
+        text += f" (Python {row.start_api.wall:.2f} s)"
     return text
 
 
-def _agreement(report: dict[str, Any]) -> str:
-    found = report["agreement"]
+def _agreement(report: Report) -> str:
+    found = report.agreement
     return (
         f"The published pipeline and its network converted give the same genre for "
-        f"{found['same']} of {found['windows']} windows of {report['music']['clips']}."
+        f"{found.same} of {found.windows} windows of {report.music.clips}."
     )
 
 
-def _yamnet(report: dict[str, Any]) -> str:
+def _yamnet(report: Report) -> str:
     rows = [
         [
-            row["name"].partition(",")[0],
-            f"{row['window']:g} s",
-            f"{row['hop']:.3g} s",
-            f"{row['stream']['cpu']:.2f}",
-            f"{row['cpu_per_second']:.2f}",
-            f"{row['bytes'] / 1000:.0f} kB",
+            row.name.partition(",")[0],
+            f"{row.window:g} s",
+            f"{row.hop:.3g} s",
+            f"{row.stream.cpu:.2f}",
+            f"{row.cpu_per_second:.2f}",
+            f"{row.bytes / 1000:.0f} kB",
         ]
-        for row in report["yamnet"]
+        for row in report.yamnet
     ]
     head = ["", "window", "hop", "a window, ms", "a second of audio, ms", "model"]
     return f"### {YAMNET}\n{table(head, rows, left=1)}"
 
 
-def _formats(report: dict[str, Any]) -> str:
+def _formats(report: Report) -> str:
     rows = []
-    for row in report["formats"]:
-        parity = row["parity"]
-        same = "" if row["bundled"] else f"{parity['top1_agreement']:.1%}"
-        beyond = "" if row["bundled"] or parity["gate"] == "passed" else ", beyond the gate"
+    for row in report.formats:
+        parity = None if row.bundled else row.parity
+        same = f"{parity['top1_agreement']:.1%}" if parity else ""
+        beyond = ", beyond the gate" if parity and parity["gate"] != "passed" else ""
         rows.append(
             [
-                f"{row['format']}, as bundled" if row["bundled"] else row["format"],
-                row["weights"],
-                row["engine"],
-                f"{row['bytes'] / 1000:.0f} kB",
-                f"{row['inference']['cpu']:.2f}",
-                f"{row['inference']['wall']:.2f}",
-                f"{row['memory']['resident']:.0f} MB",
+                f"{row.format}, as bundled" if row.bundled else row.format,
+                row.weights,
+                row.engine,
+                f"{row.bytes / 1000:.0f} kB",
+                f"{row.inference.cpu:.2f}",
+                f"{row.inference.wall:.2f}",
+                "" if row.memory.resident is None else f"{row.memory.resident:.0f} MB",
                 same + beyond,
             ]
         )
@@ -256,31 +262,31 @@ def _formats(report: dict[str, Any]) -> str:
     return f"### One model, every format and engine\n{written}"
 
 
-def _litert_benchmark(report: dict[str, Any]) -> str:
+def _litert_benchmark(report: Report) -> str:
     rows = [
         [
-            row["name"],
-            f"{row['ours']:.2f}",
-            f"{row['theirs']:.2f}",
-            f"{row['ratio']:.2f}",
+            row.name,
+            f"{row.ours:.2f}",
+            f"{row.theirs:.2f}",
+            f"{row.ratio:.2f}",
         ]
-        for row in report["litert-benchmark"]
+        for row in report.litert_benchmark
     ]
     head = ["", "ours, ms", "`litert-benchmark`, ms", "ratio"]
     return f"### LiteRT's own benchmark\n{table(head, rows, left=1)}"
 
 
-def _installed(report: dict[str, Any]) -> str:
-    if not report["installed"]:
+def _installed(report: Report) -> str:
+    if not report.installed:
         return ""
     rows = [
         [
             _INSTALLATIONS[key],
-            f"{found['bytes'] / 1e6:.0f} MB",
-            ", ".join(f"{name} {size / 1e6:.0f}" for name, size in found["largest"].items()),
+            f"{found.bytes / 1e6:.0f} MB",
+            ", ".join(f"{name} {size / 1e6:.0f}" for name, size in found.largest.items()),
         ]
-        for key, found in report["installed"].items()
+        for key, found in report.installed.items()
     ]
-    torch = report["installed"][FIVE_CHANNEL]["versions"]["torch"]
+    torch = report.installed[FIVE_CHANNEL].versions["torch"]
     written = table(["", "installed", "largest packages, MB"], rows, left=1)
     return f"### Installed size\n{written}\n\nPyTorch is {torch}."

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_genre.benchmarks.studies.side_by_side.comparison import (
+from edge_genre.benchmarks.studies.side_by_side.findings import (
     FIVE_CHANNEL,
     PUBLISHED,
     SAME,
     SONGNET,
     YAMNET,
+    Format,
+    Pipeline,
+    Report,
 )
 
 if TYPE_CHECKING:
@@ -34,16 +37,15 @@ _PLACES: dict[tuple[str, str], dict[str, Any]] = {
 }
 _NETWORKS = {FIVE_CHANNEL: "five-channel CNN", SONGNET: "SongNet"}
 
-Row = dict[str, Any]
 Bar = tuple[str, float, str]
 
 
-def plot(report: dict[str, Any], folder: Path) -> None:
+def plot(report: Report, folder: Path) -> None:
     """Draw all pictures of a report into a folder, as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
-    yamnet = next(row for row in report["yamnet"] if row["name"] == YAMNET)
-    streams = _bars(report, lambda row: float(row["stream"]["cpu"]))
-    streams.append((f"{YAMNET}, {yamnet['window']:.0f} s", yamnet["stream"]["cpu"], _THEIRS))
+    yamnet = next(row for row in report.yamnet if row.name == YAMNET)
+    streams = _bars(report, lambda row: row.stream.cpu)
+    streams.append((f"{YAMNET}, {yamnet.window:.0f} s", yamnet.stream.cpu, _THEIRS))
     _draw(
         "CPU time of one window of a stream",
         "ms, one thread, logarithmic; a window every half second",
@@ -54,28 +56,29 @@ def plot(report: dict[str, Any], folder: Path) -> None:
     _draw(
         "Resident memory while listening",
         "MB",
-        _bars(report, lambda row: float((row.get("listening") or row["memory"])["resident"])),
+        _bars(report, lambda row: row.resident),
         folder / "memory.png",
     )
     _draw(
         "From process start to the first answer",
         "s",
-        _bars(report, lambda row: float(row["start"]["wall"])),
+        _bars(report, lambda row: row.start.wall),
         folder / "start.png",
     )
-    _formats(report["formats"], folder / "formats.png")
+    _formats(report.formats, folder / "formats.png")
 
 
-def _bars(report: dict[str, Any], value: Callable[[Row], float]) -> list[Bar]:
+def _bars(report: Report, value: Callable[[Pipeline], float]) -> list[Bar]:
     """A bar for each pipeline but the variants of the same network."""
     bars = []
-    for kind, network in _NETWORKS.items():
-        for row in report[kind]:
-            if row["name"].startswith(f"{SAME}, "):
+    for kind, rows in report.pipelines.items():
+        network = _NETWORKS[kind]
+        for row in rows:
+            if row.name.startswith(f"{SAME}, "):
                 continue
             names = {PUBLISHED: f"{network}, published", SAME: f"{network}, converted"}
-            name = f"{names.get(row['name'], row['name'])}, {row['window']:g} s"
-            bars.append((name, value(row), _THEIRS if row["name"] == PUBLISHED else _OURS))
+            name = f"{names.get(row.name, row.name)}, {row.window:g} s"
+            bars.append((name, value(row), _THEIRS if row.name == PUBLISHED else _OURS))
     return bars
 
 
@@ -105,24 +108,24 @@ def _draw(title: str, unit: str, bars: Sequence[Bar], path: Path, *, log: bool =
     figure.savefig(path, dpi=110)
 
 
-def _formats(rows: Sequence[Row], path: Path) -> None:
+def _formats(rows: Sequence[Format], path: Path) -> None:
     figure = _figure("songnet-gtzan in every format and engine", 7.5, 4.6)
     axes = figure.add_subplot()
     for engine, style in _ENGINES.items():
-        found = [row for row in rows if row["engine"].startswith(engine)]
-        sizes = [row["bytes"] / 1000 for row in found]
-        times = [row["inference"]["cpu"] for row in found]
-        axes.plot(sizes, times, linestyle="", markersize=8, label=found[0]["engine"], **style)
+        found = [row for row in rows if row.engine.startswith(engine)]
+        sizes = [row.bytes / 1000 for row in found]
+        times = [row.inference.cpu for row in found]
+        axes.plot(sizes, times, linestyle="", markersize=8, label=found[0].engine, **style)
         if engine == "tensorflow":  # the same files, and often the same time
             continue
         for row, size, time in zip(found, sizes, times, strict=True):
-            text = "as bundled" if row["bundled"] else row["weights"]
-            place = _PLACES.get((row["format"], text), _ABOVE)
+            text = "as bundled" if row.bundled else row.weights
+            place = _PLACES.get((row.format, text), _ABOVE)
             axes.annotate(
                 text, (size, time), textcoords="offset points", color=style["color"], **place
             )
-    axes.set_xlim(0, 1.1 * max(row["bytes"] / 1000 for row in rows))
-    axes.set_ylim(0, 1.15 * max(row["inference"]["cpu"] for row in rows))
+    axes.set_xlim(0, 1.1 * max(row.bytes / 1000 for row in rows))
+    axes.set_ylim(0, 1.15 * max(row.inference.cpu for row in rows))
     axes.set(xlabel="size of the file, kB", ylabel="CPU time of an inference, ms, one thread")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)

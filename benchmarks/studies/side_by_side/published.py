@@ -18,11 +18,10 @@ import librosa
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.choices import LABEL_SETS
+
 RATE = 22_050
 Samples = NDArray[np.float32]
-
-GTZAN = "blues classical country disco hiphop jazz metal pop reggae rock".split()
-FMA_SMALL = "Electronic Experimental Folk Hip-Hop Instrumental International Pop Rock".split()
 
 
 def five_channels(window: Samples) -> dict[str, Any]:
@@ -63,7 +62,7 @@ class FiveChannelPipeline:
     checkpoint : its weights
     """
 
-    labels = GTZAN
+    labels = LABEL_SETS["gtzan"]
     window_seconds = 3.0
 
     def __init__(self, checkpoint: Path) -> None:
@@ -110,7 +109,7 @@ class SongNetPipeline:
     model : Keras file
     """
 
-    labels = FMA_SMALL
+    labels = LABEL_SETS["fma-small"]
     window_seconds = 30.0
 
     def __init__(self, model: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
+from edge_genre.benchmarks.studies.side_by_side.findings import Cost, Facts, FileCost, InRam
 from edge_genre.errors import EdgeGenreError, EngineError
 from edge_genre.host.process import ONE_THREAD, Process
+from edge_genre.host.record import Record
 
 # One thread each; a GPU would not be the same machine for all.
 ENVIRONMENT = {
@@ -21,7 +23,7 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-Answers = dict[str, Any]
+_Figures = TypeVar("_Figures", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,15 @@ class Contending(Process):
             log=self._stderr,
         )
         try:
-            self.facts: Answers = self.ask(
-                "load",
-                kind=entry.kind,
-                path=str(entry.path),
-                hop=entry.hop,
-                music=str(music),
-                engine=entry.engine,
+            self.facts = Facts.from_dict(
+                self.ask(
+                    "load",
+                    kind=entry.kind,
+                    path=str(entry.path),
+                    hop=entry.hop,
+                    music=str(music),
+                    engine=entry.engine,
+                )
             )
         except EdgeGenreError:
             self.close()
@@ -78,6 +82,26 @@ class Contending(Process):
             raise
         except EdgeGenreError as error:
             raise EngineError(f"{self._name}: {error}") from None
+
+    def stream(self, windows: int) -> Cost:
+        """Measure windows of a stream."""
+        return Cost.from_dict(self.ask("stream", windows))
+
+    def file(self, path: Path) -> FileCost:
+        """Measure a whole file."""
+        return FileCost.from_dict(self.ask("file", str(path)))
+
+    def inference(self, runs: int) -> Cost:
+        """Measure the model on the features of one window."""
+        return Cost.from_dict(self.ask("inference", runs))
+
+    def memory(self) -> InRam:
+        """How much memory the process has."""
+        return InRam.from_dict(self.ask("memory"))
+
+    def labels(self, path: Path) -> list[str]:
+        """Genres of windows, an array (n, window) in a file."""
+        return [str(label) for label in self.ask("labels", str(path))]
 
     def close(self) -> None:
         """End the process."""
@@ -93,16 +117,19 @@ def contenders(entries: Sequence[Entry], music: Path) -> Iterator[dict[str, Cont
 
 
 def take_turns(
-    processes: Mapping[str, Contending], rounds: int, request: str, **arguments: Any
-) -> dict[str, Answers]:
+    processes: Mapping[str, Contending], rounds: int, task: Callable[[Contending], _Figures]
+) -> dict[str, _Figures]:
     """Ask all the same, one after the other, round after round; return medians of the figures."""
-    answers: dict[str, list[Answers]] = {name: [] for name in processes}
+    found: dict[str, list[_Figures]] = {name: [] for name in processes}
     for _ in range(rounds):
         for name, process in processes.items():
-            answers[name].append(process.ask(request, **arguments))
-    return {name: medians(found) for name, found in answers.items()}
+            found[name].append(task(process))
+    return {name: medians(figures) for name, figures in found.items()}
 
 
-def medians(answers: list[Answers]) -> Answers:
+def medians(found: Sequence[_Figures]) -> _Figures:
     """Median of each figure."""
-    return {key: float(np.median([found[key] for found in answers])) for key in answers[0]}
+    names = vars(found[0])
+    return type(found[0])(
+        **{name: float(np.median([getattr(each, name) for each in found])) for name in names}
+    )

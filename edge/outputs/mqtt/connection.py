@@ -156,7 +156,7 @@ def _reading_pem(what: str) -> Iterator[None]:
             raise EdgeGenreError(f"{what}: cannot be used ({_tls_reason(error)})") from None
 
 
-def reason(error: Exception) -> str:
+def why_not_connected(error: Exception) -> str:
     """Why there is no connection, in a few words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate: {error.verify_message.rstrip('.')}; see {VARIABLE}CA"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
+from edge_genre import __version__
 from edge_genre.listening.playing import UNCERTAIN
 from edge_genre.outputs.mqtt.address import Broker
 from edge_genre.results import SILENCE
@@ -14,7 +14,7 @@ from edge_genre.results import SILENCE
 _PREFIX = "homeassistant"  # of the topics where it looks for things to discover
 
 
-def discovery(
+def configurations(
     broker: Broker, *, labels: Sequence[str], model: str, every: float
 ) -> dict[str, dict[str, Any]]:
     """Make the configurations that Home Assistant discovers: one device with three sensors.
@@ -31,7 +31,6 @@ def discovery(
     -------
     Topics and configurations, to be published retained
     """
-    release = version("edge-genre")
     shared = {
         "state_topic": broker.topic,
         "availability_topic": broker.availability,
@@ -42,12 +41,24 @@ def discovery(
             "name": broker.topic.replace("/", " "),
             "manufacturer": "edge-genre",
             "model": model,
-            "sw_version": release,
+            "sw_version": __version__,
         },
-        "origin": {"name": "edge-genre", "sw_version": release},
+        "origin": {"name": "edge-genre", "sw_version": __version__},
     }
+    return {
+        f"{_PREFIX}/sensor/{broker.identity}/{name}/config": {
+            **shared,
+            **sensor,
+            "unique_id": f"{broker.identity}-{name}",
+        }
+        for name, sensor in _sensors(broker, labels).items()
+    }
+
+
+def _sensors(broker: Broker, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the sensors do not share, by their names."""
     genres = list(dict.fromkeys((*labels, SILENCE, UNCERTAIN)))
-    sensors: dict[str, dict[str, Any]] = {
+    return {
         "genre": {
             "name": "Genre",
             "icon": "mdi:music",
@@ -75,12 +86,4 @@ def discovery(
             "suggested_display_precision": 0,
             "value_template": "{{ value_json.level_dbfs }}",
         },
-    }
-    return {
-        f"{_PREFIX}/sensor/{broker.identity}/{name}/config": {
-            **shared,
-            **sensor,
-            "unique_id": f"{broker.identity}-{name}",
-        }
-        for name, sensor in sensors.items()
     }

@@ -14,8 +14,8 @@ from typing import Any
 from edge_genre.errors import EdgeGenreError
 from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt.address import Broker
-from edge_genre.outputs.mqtt.connection import Connection, reason, tls_context
-from edge_genre.outputs.mqtt.discovery import discovery
+from edge_genre.outputs.mqtt.connection import Connection, tls_context, why_not_connected
+from edge_genre.outputs.mqtt.discovery import configurations
 
 _TURN_SECONDS = 5.0  # after which the client looks at its keep-alive
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds until the next attempt: twice as long each time
@@ -63,7 +63,7 @@ class Mqtt:
         self._every = every
         self._tell = say or _to_standard_error
         self._tls = tls_context(broker) if broker.tls else None
-        self._devices = discovery(broker, labels=labels, model=model, every=every)
+        self._sensors = configurations(broker, labels=labels, model=model, every=every)
 
         self._lock = threading.Lock()  # of the next five
         self._newest: Event | None = None
@@ -148,7 +148,7 @@ class Mqtt:
     def _serve(self, connection: Connection) -> None:
         """Publish what is due until the program ends; raises when the connection is lost."""
         self._say_connected()
-        for topic, values in self._devices.items():
+        for topic, values in self._sensors.items():
             connection.publish(topic, _json(values))
         with self._lock:  # a broker that was started again may have forgotten everything
             self._due = self._newest is not None
@@ -191,7 +191,7 @@ class Mqtt:
         self._say(f"{line}; topic {self._broker.topic}")
 
     def _say_not_connected(self, error: Exception) -> None:
-        why = reason(error)
+        why = why_not_connected(error)
         if why not in self._reasons and not self._closing.is_set():
             self._say(f"not connected to {self._broker.address} ({why}); trying again")
         self._reasons.add(why)

@@ -1,7 +1,9 @@
 """``edge-genre benchmark`` as a whole: figures that add up, gates, and clear words."""
 
 import csv
+import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from edge_genre import Classifier
 from edge_genre.audio.file import AudioFile
 from edge_genre.benchmarks.latency import benchmark
 from edge_genre.benchmarks.latency.streaming import Loop, Streaming
+from edge_genre.cli import benchmark as cli_benchmark
 from edge_genre.cli import main
+from edge_genre.cli.benchmark_table import print_result
 from edge_genre.demo import clip
 from edge_genre.host.machine import this_machine
 from edge_genre.model.bundled import find_model
+from tests.support import benchmark_results as made
 from tests.support.waiting import on_time
 
 MODELS = ("songnet-gtzan", "songnet-gtzan.onnx", "tiny-gtzan")
@@ -148,6 +154,47 @@ def test_threads_and_table(tmp_path: Path) -> None:
     assert "tiny-gtzan.tflite" in text
 
 
+@pytest.mark.parametrize("content", [*("ok", "emulated"), "gpu"])
+def test_what_was_printed_is_shown_later(content: str, tmp_path: Path) -> None:
+    """As on a desktop, of what a Raspberry Pi printed."""
+    runs = [made.run(accuracy="music"), made.run("tiny-gtzan", "onnx", more=content == "gpu")]
+    found = made.emulated(*runs) if content == "emulated" else made.result(*runs)
+    source, page = tmp_path / "runs.json", tmp_path / "page.html"
+    source.write_text(json.dumps(found))
+    table = run("--from", source, "--report", page).stdout
+    assert "Raspberry Pi 4 Model B Rev 1.4" in table
+    assert "Raspberry Pi 4 Model B Rev 1.4" in page.read_text(encoding="utf-8")
+    assert json.loads(run("--from", source, "--json").stdout) == found
+
+
+def test_a_terminal_of_80_columns_shows_everything() -> None:
+    runs = [made.run(accuracy="music", seed=seed, milliseconds=21.0) for seed in (0, 1)]
+    runs.append(made.run("a-model-with-a-long-name-indeed", "onnx", accuracy="music", more=True))
+    narrow, wide = (io.StringIO() for _ in range(2))
+    for file, width in ((narrow, 80), (wide, 1000)):
+        print_result(made.read(made.result(*runs)), Console(file=file, width=width))
+    lines = narrow.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in narrow.getvalue()
+    # Every figure of the wide one, in its order.
+    figures = re.compile(r"\d[\d.,]*(?: of \d+)?(?: kB| ms| MB|%)")
+    assert figures.findall(narrow.getvalue()) == figures.findall(wide.getvalue())
+
+
+@pytest.mark.parametrize("missing", [("jinja2",), ("jinja2", "matplotlib")])
+def test_a_report_without_its_packages(
+    missing: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said in one line, before anything is measured."""
+    monkeypatch.setattr(cli_benchmark, "find_spec", lambda name: None if name in missing else True)
+    monkeypatch.setattr(benchmark, "Worker", None)
+    done = run("tiny-gtzan", "--report", tmp_path / "page.html", code=1)
+    assert (
+        f"--report needs {' and '.join(missing)}: pip install 'edge-genre[report]'" in done.stderr
+    )
+    assert done.stderr.count("\n") == 1
+
+
 def test_emulated_gives_results_and_no_times(monkeypatch: pytest.MonkeyPatch) -> None:
     played = replace(this_machine(), emulated="QEMU, a process")
     monkeypatch.setattr(benchmark, "this_machine", lambda: played)
@@ -191,6 +238,12 @@ def test_folder_is_all_its_models() -> None:
         (("tiny-gtzan", "--tolerance", "much"), 2, "is not a share"),
         (("tiny-gtzan", "--report", "no/such/folder.html"), 1, "its folder does not exist"),
         (("tiny-gtzan", "--seconds", "0"), 2, "is not a number of seconds"),
+        (("--json",), 2, "Missing argument 'MODEL...'"),
+        (("--from", "missing.json"), 1, "missing.json: cannot be read"),
+        (("--from", "OTHER"), 1, "is no result of edge-genre benchmark --json of schema 1"),
+        (("tiny-gtzan", "--from", "OTHER"), 2, "leave MODEL out"),
+        (("--from", "OTHER", "--seconds", "5"), 2, "leave --seconds out"),
+        (("--from", "OTHER", "--labels", "OTHER"), 2, "leave --labels out"),
     ],
 )
 def test_bad_input(arguments: tuple[str, ...], code: int, words: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from edge_genre.benchmarks.latency.baseline import read_result
 from edge_genre.benchmarks.latency.reference import main, reference_page
 from edge_genre.errors import DataError
 from tests.support.benchmark_results import HOSTILE, emulated, result, run
@@ -41,6 +42,14 @@ def test_the_page_in_the_repository_is_up_to_date():
     assert written == reference_page(FOLDER), (
         "run python -m edge_genre.benchmarks.latency.reference"
     )
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FOLDER.glob("*.json") if path.stem != "instructions"]
+)
+def test_a_result_is_written_as_it_was_read(path: Path) -> None:
+    text = path.read_text()
+    assert json.dumps(read_result(path).to_dict(), indent=1) + "\n" == text
 
 
 def test_it_says_that_nothing_is_estimated_and_how_to_contribute(tmp_path):

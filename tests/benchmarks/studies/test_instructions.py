@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from edge_genre.benchmarks.studies import instructions
 from edge_genre.benchmarks.studies.instructions import (
+    Counts,
+    Facts,
     changes,
     count,
     main,
@@ -34,8 +36,8 @@ def counts(**values: Any) -> dict[str, Any]:
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that cost 1000 instructions a window for features, 4000 for all, and a start."""
 
-    def process(model: Path, windows: int, front_end_alone: int) -> tuple[int, dict[str, Any]]:
-        facts = {"hop": 0.5, "engine": "engine 1.0", "libraries": {"numpy": "2.0"}}
+    def process(model: Path, windows: int, front_end_alone: int) -> tuple[int, Facts]:
+        facts = Facts(0.5, "engine 1.0", {"numpy": "2.0"})
         return 1_000_000 + 4000 * windows + 1000 * front_end_alone, facts
 
     monkeypatch.setattr(instructions, "_counted", process)
@@ -49,9 +51,9 @@ def call(*arguments: object) -> Result:
 
 def test_a_window_is_the_difference_of_two_processes(counted: None) -> None:
     result = count([find_model(TINY)], windows=7)
-    assert result["libraries"] == {"valgrind": "3.19.0", "numpy": "2.0"}
-    assert result["windows"] == 7
-    assert result["runs"] == counts()["runs"]
+    assert result.libraries == {"valgrind": "3.19.0", "numpy": "2.0"}
+    assert result.windows == 7
+    assert result.to_dict()["runs"] == counts()["runs"]
 
 
 @pytest.mark.slow
@@ -65,10 +67,15 @@ def test_real_counts_are_those_of_the_reference() -> None:
 
 def test_the_reference_has_every_bundled_model() -> None:
     reference = read_counts(REFERENCE)
-    assert [run["file"] for run in reference["runs"]] == [path.name for path in bundled_models()]
-    for run in reference["runs"]:
-        assert run["total"] == run["front_end"] + run["inference"]
-        assert min(run["front_end"], run["inference"]) > 0
+    assert [run.file for run in reference.runs] == [path.name for path in bundled_models()]
+    for run in reference.runs:
+        assert run.total == run.front_end + run.inference
+        assert min(run.front_end, run.inference) > 0
+
+
+def test_the_reference_is_written_as_it_was_read() -> None:
+    written = json.dumps(read_counts(REFERENCE).to_dict(), indent=1) + "\n"
+    assert written == REFERENCE.read_text()
 
 
 def test_growth_beyond_the_tolerance_is_exit_code_3(counted: None, tmp_path: Path) -> None:
@@ -99,7 +106,7 @@ def test_what_was_written_is_a_reference(counted: None, tmp_path: Path) -> None:
 def test_other_versions_are_named() -> None:
     now, then = counts(engine="engine 1.1"), counts()
     now["libraries"] = {"numpy": "2.1"}
-    assert other_libraries(now, then) == [
+    assert other_libraries(Counts.from_dict(now), Counts.from_dict(then)) == [
         "numpy: 2.1, in the reference 2.0",
         f"{TINY}: engine 1.1, in the reference engine 1.0",
     ]
@@ -107,7 +114,7 @@ def test_other_versions_are_named() -> None:
 
 def test_a_model_that_the_reference_has_not() -> None:
     with pytest.raises(DataError, match=r"has no other\.onnx \(it has tiny-gtzan\.tflite\)"):
-        changes(counts(file="other.onnx"), counts())
+        changes(Counts.from_dict(counts(file="other.onnx")), Counts.from_dict(counts()))
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"schema": 1, "runs": []}'])

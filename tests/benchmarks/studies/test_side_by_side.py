@@ -13,6 +13,7 @@ from edge_genre.audio.file import AudioFile, find_audio
 from edge_genre.audio.resample import resampled
 from edge_genre.benchmarks.markdown import part
 from edge_genre.benchmarks.studies.side_by_side import page
+from edge_genre.benchmarks.studies.side_by_side.findings import Cost, Report
 from edge_genre.benchmarks.studies.side_by_side.footprint import (
     edge_genre,
     installed,
@@ -27,6 +28,7 @@ from edge_genre.benchmarks.studies.side_by_side.turns import (
     contenders,
     take_turns,
 )
+from edge_genre.choices import LABEL_SETS
 from edge_genre.errors import DataError, EngineError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.model.bundled import find_model
@@ -63,7 +65,6 @@ def windows(clips: Path, folder: Path) -> Path:
 def converted(reference_models: Path, windows: Path, folder: Path) -> Path:
     """The published five-channel CNN, as a TFLite file."""
     require_package("torch")
-    from edge_genre.benchmarks.studies.side_by_side.published import GTZAN
     from edge_genre.convert import convert
 
     front_end = FrontEnd(FrontEndSpec.preset("five-channel-first"))
@@ -74,7 +75,7 @@ def converted(reference_models: Path, windows: Path, folder: Path) -> Path:
         output=folder,
         name="five",
         quantize=["fp32"],
-        labels=GTZAN,
+        labels=LABEL_SETS["gtzan"],
         front_end="five-channel-first",
         architecture="five-channel-cnn",
         calibrate=features,
@@ -94,28 +95,28 @@ def test_ours_answers_the_same_and_costs_less(
         Entry("ours", "edge-genre", converted),
     ]
     with contenders(entries, folder) as processes:
-        theirs, ours = (each.ask("labels", path=str(windows)) for each in processes.values())
-        streams = take_turns(processes, 3, "stream", windows=4)
-        memory = {name: each.ask("memory")["resident"] for name, each in processes.items()}
-        files = take_turns(processes, 1, "file", path=str(folder / "song.wav"))
+        theirs, ours = (each.labels(windows) for each in processes.values())
+        streams = take_turns(processes, 3, lambda each: each.stream(4))
+        memory = {name: each.memory().resident for name, each in processes.items()}
+        files = take_turns(processes, 1, lambda each: each.file(folder / "song.wav"))
         cut = [
-            processes["published"].ask("file", path=str(folder / f"{name}.wav"))["windows"]
+            processes["published"].file(folder / f"{name}.wav").windows
             for name in ("rest", "short")
         ]
         facts = [each.facts for each in processes.values()]
     assert theirs == ours
     assert len(set(ours)) > 3
-    assert facts[0]["hop"] == pytest.approx(facts[1]["hop"])
-    assert [found["windows"] for found in files.values()] == [3, 3]
+    assert facts[0].hop == pytest.approx(facts[1].hop)
+    assert [found.windows for found in files.values()] == [3, 3]
     assert cut == [2, 1]  # the rest is dropped, what is short is padded
-    ratio = streams["published"]["cpu"] / streams["ours"]["cpu"]
+    ratio = streams["published"].cpu / streams["ours"].cpu
     report(
         f"published five-channel pipeline: {ratio:.1f} times the CPU time in streams, "
-        f"{files['published']['cpu'] / files['ours']['cpu']:.1f} times in files, "
+        f"{files['published'].cpu / files['ours'].cpu:.1f} times in files, "
         f"{memory['published'] / memory['ours']:.1f} times the memory"
     )
     on_time(ratio > 3, "streams cost as much")
-    on_time(files["published"]["cpu"] > 2 * files["ours"]["cpu"], "files cost as much")
+    on_time(files["published"].cpu > 2 * files["ours"].cpu, "files cost as much")
     assert memory["published"] > 3 * memory["ours"]
 
 
@@ -125,30 +126,31 @@ class Recorded:
     def __init__(self, name: str, log: list[str], values: list[float]) -> None:
         self._name, self._log, self._values = name, log, values
 
-    def ask(self, request: str, **arguments: object) -> dict[str, float]:
-        self._log.append(f"{self._name} {request} {arguments}")
-        return {"cpu": self._values.pop(0)}
+    def stream(self, windows: int) -> Cost:
+        self._log.append(f"{self._name} {windows}")
+        value = self._values.pop(0)
+        return Cost(cpu=value, wall=2 * value)
 
 
 def test_contenders_take_turns_and_medians_are_given() -> None:
     log: list[str] = []
     processes = {"a": Recorded("a", log, [1, 9, 2]), "b": Recorded("b", log, [5, 5, 6])}
-    assert take_turns(processes, 3, "stream", windows=2) == {"a": {"cpu": 2}, "b": {"cpu": 5}}
-    assert log == ["a stream {'windows': 2}", "b stream {'windows': 2}"] * 3
+    found = take_turns(processes, 3, lambda process: process.stream(2))
+    assert found == {"a": Cost(cpu=2, wall=4), "b": Cost(cpu=5, wall=10)}
+    assert log == ["a 2", "b 2"] * 3
 
 
 def test_a_contender_measures_one_thread_of_its_own_work(folder: Path) -> None:
     with contenders([Entry("tiny", "edge-genre", find_model("tiny-gtzan"))], folder) as processes:
         tiny = processes["tiny"]
-        assert tiny.facts["hop"] == pytest.approx(6 * 1711 / RATE)
-        for request, arguments in (("stream", {"windows": 30}), ("inference", {"runs": 30})):
-            found = tiny.ask(request, **arguments)
-            assert found["cpu"] > 0
-            assert found["wall"] > 0
-        assert 20 < tiny.ask("memory")["resident"] < 110
+        assert tiny.facts.hop == pytest.approx(6 * 1711 / RATE)
+        for found in (tiny.stream(30), tiny.inference(30)):
+            assert found.cpu > 0
+            assert found.wall > 0
+        assert 20 < (tiny.memory().resident or 0) < 110
         with pytest.raises(EngineError, match=r"tiny: .*no such file"):
-            tiny.ask("file", path=str(folder / "missing.wav"))
-        assert tiny.ask("memory")  # an error ends nothing
+            tiny.file(folder / "missing.wav")
+        assert tiny.memory()  # an error ends nothing
 
 
 def test_errors_name_the_contender(folder: Path) -> None:
@@ -161,7 +163,7 @@ def test_a_contender_that_dies_is_reported(folder: Path) -> None:
     process = Contending(Entry("tiny", "edge-genre", find_model("tiny-gtzan")), folder)
     process._process.kill()
     with pytest.raises(EngineError, match=r"tiny: .* ended with code -9, saying: "):
-        process.ask("memory")
+        process.memory()
     process.close()
 
 
@@ -171,7 +173,7 @@ def test_starts_take_turns_and_leave_the_first_one_out(tmp_path: Path) -> None:
     commands = {name: [sys.executable, "-c", program.format(name)] for name in "ab"}
     found = starts(commands, 2)
     assert log.read_text() == "ababab"
-    assert all(each["wall"] > 0.001 and each["cpu"] > 0 for each in found.values())
+    assert all(each.wall > 0.001 and each.cpu > 0 for each in found.values())
 
 
 def test_a_start_is_over_with_the_first_line() -> None:
@@ -180,8 +182,8 @@ def test_a_start_is_over_with_the_first_line() -> None:
         "import time; b = time.process_time()\nwhile time.process_time() < b + 0.3: pass\nprint()"
     )
     found = starts({name: [sys.executable, "-c", name] for name in (slow, busy)}, 1)
-    on_time(found[slow]["wall"] < 0.8, f"the first line after {found[slow]['wall']:.2f} s")
-    assert found[busy]["cpu"] > 0.29
+    on_time(found[slow].wall < 0.8, f"the first line after {found[slow].wall:.2f} s")
+    assert found[busy].cpu > 0.29
 
 
 def test_a_start_that_fails_says_why() -> None:
@@ -205,10 +207,10 @@ def test_start_and_memory_of_the_product(tmp_path: Path, report) -> None:
     command = [edge_genre(), "classify", str(wav), "--json", "--model", str(model)]
     start = starts({"ours": command}, 2)["ours"]
     memory = listening(model, music(10 * RATE, RATE), RATE, 10)
-    report(f"process start to first answer {start['wall']:.2f} s ({start['cpu']:.2f} s of CPU)")
-    report(f"resident memory while listening {memory['resident']:.0f} MB")
-    assert 20 < memory["resident"] <= memory["peak"] < 110
-    on_time(start["cpu"] < 10, f"a start took {start['cpu']} s of a processor")
+    report(f"process start to first answer {start.wall:.2f} s ({start.cpu:.2f} s of CPU)")
+    report(f"resident memory while listening {memory.resident:.0f} MB")
+    assert 20 < memory.resident <= memory.peak < 110
+    on_time(start.cpu < 10, f"a start took {start.cpu} s of a processor")
 
 
 def test_listening_without_enough_audio_is_an_error() -> None:
@@ -220,7 +222,7 @@ def test_an_installed_size_that_is_known_is_not_measured_again(tmp_path: Path) -
     cache = tmp_path / "installed.json"
     known = {"bytes": 7, "largest": {}, "versions": {}}
     cache.write_text(json.dumps({"a==1 b": known}))
-    assert installed(["a==1", "b"], cache) == known
+    assert installed(["a==1", "b"], cache).to_dict() == known
     with pytest.raises(EngineError, match=r"pip install \./nothing: "):
         installed(["./nothing"], cache)
 
@@ -247,32 +249,43 @@ def row(name: str, factor: float, **more: object) -> dict[str, object]:
     figures = {"cpu": 10 * factor, "wall": 5 * factor}
     return {
         "name": name,
-        "engine": "engine 1.0",
         "bytes": 1000,
+        "engine": "engine 1.0",
+        "rate": RATE,
         "window": 3.0,
         "hop": 0.5,
-        "memory": {"resident": 400 * factor},
+        "stream": figures,
+        **dict.fromkeys(("wav", "song"), figures | {"windows": 10.0}),
+        "memory": {"resident": 400 * factor, "peak": 500 * factor},
+        "start": figures,
         "start_api": figures,
-        **dict.fromkeys(("stream", "wav", "song", "start"), figures),
         **more,
     }
 
 
+def installation(megabytes: int, largest: dict[str, int]) -> dict[str, object]:
+    sizes = {name: 1_000_000 * size for name, size in largest.items()}
+    return {"bytes": 1_000_000 * megabytes, "largest": sizes, "versions": {}}
+
+
 def made_up(factor: float = 0.04) -> dict[str, object]:
     """A report whose goals are all reached, by a factor that is known."""
-    ours = {"listening": {"resident": 60}}
+    ours = {"listening": {"resident": 60, "peak": 70}}
     names = (page.SAME, page.DEFAULT, page.TINY)
     pipelines = [row("published", 1), *(row(name, factor, **ours) for name in names)]
-    second = {"stream": {"cpu": 3.0}, "window": 1.0}
+    second = {"stream": {"cpu": 3.0, "wall": 3.0}, "window": 1.0}
     return {
         "machine": {
             "board": "",
             "cpu": "A processor",
             "cores": 2,
             "virtual": True,
+            "memory_mb": None,
             "system": "Linux",
             "python": "3.11",
             "packages": {"numpy": "2.4"},
+            "emulated": "",
+            "accelerator": "",
             "time": "2026-01-02T03:04:05",
         },
         "warnings": ["other programs kept 2.0 cores busy"],
@@ -304,10 +317,10 @@ def made_up(factor: float = 0.04) -> dict[str, object]:
         ],
         "litert-benchmark": [{"name": page.DEFAULT, "ours": 1.1, "theirs": 1.0, "ratio": 1.1}],
         "installed": {
-            "edge-genre": {"bytes": 1e8, "largest": {"numpy": 5e7}, "versions": {}},
-            "smallest": {"bytes": 6e7, "largest": {"rich": 1e6}, "versions": {}},
-            page.FIVE_CHANNEL: {"bytes": 2e9, "largest": {}, "versions": {"torch": "2.13.0+cpu"}},
-            page.SONGNET: {"bytes": 3e9, "largest": {}, "versions": {}},
+            "edge-genre": installation(100, {"numpy": 50}),
+            "smallest": installation(60, {"rich": 1}),
+            page.FIVE_CHANNEL: installation(2000, {}) | {"versions": {"torch": "2.13.0+cpu"}},
+            page.SONGNET: installation(3000, {}),
         },
     }
 
@@ -315,9 +328,16 @@ def made_up(factor: float = 0.04) -> dict[str, object]:
 def reached(report: dict[str, object]) -> dict[str, bool]:
     return {
         f"{goal.what} | {name}": enough
-        for goal in page.goals(report)
+        for goal in page.goals(Report.from_dict(report))
         for name, (_, enough) in goal.found.items()
     }
+
+
+def test_a_report_survives_json() -> None:
+    read = Report.from_dict(json.loads(json.dumps(made_up())))
+    assert Report.from_dict(json.loads(json.dumps(read.to_dict()))) == read
+    assert "start_api" in read.to_dict()[page.FIVE_CHANNEL][0]
+    assert "listening" not in read.to_dict()[page.FIVE_CHANNEL][0]
 
 
 def test_goals_that_are_reached() -> None:
@@ -335,8 +355,8 @@ def test_goals_that_are_reached() -> None:
         ("first answer", lambda r: r["five-channel"][1]["start"].update(wall=1.01)),
         ("resident", lambda r: r["five-channel"][0]["memory"].update(resident=299)),
         ("resident", lambda r: r["five-channel"][1]["listening"].update(resident=111)),
-        ("installed", lambda r: r["installed"]["edge-genre"].update(bytes=1.34e8)),
-        ("installed", lambda r: r["installed"]["smallest"].update(bytes=1.34e8)),
+        ("installed", lambda r: r["installed"]["edge-genre"].update(bytes=134_000_000)),
+        ("installed", lambda r: r["installed"]["smallest"].update(bytes=134_000_000)),
         ("second of audio", lambda r: r["yamnet"][1].update(cpu_per_second=6.0)),
         ("size of the model", lambda r: r["yamnet"][1].update(bytes=401)),
         ("litert-benchmark", lambda r: r["litert-benchmark"][0].update(ratio=1.16)),
@@ -349,11 +369,11 @@ def test_goals_that_are_missed(what: str, change) -> None:
     missed = [name for name, enough in reached(report).items() if not enough]
     assert missed
     assert all(what in name for name in missed)
-    assert "**no**" in page.page(report, None)
+    assert "**no**" in page.page(Report.from_dict(report), None)
 
 
 def test_page_has_everything_in_tables_that_are_whole() -> None:
-    text = page.page(made_up(), "plots")
+    text = page.page(Report.from_dict(made_up()), "plots")
     assert "**Not to be trusted:** other programs kept 2.0 cores busy" in text
     assert "199 of 200 windows" in text
     assert "PyTorch is 2.13.0+cpu" in text
@@ -363,7 +383,7 @@ def test_page_has_everything_in_tables_that_are_whole() -> None:
         assert len({line.count("|") for line in rows}) <= 1
     for name in page.PLOTS:
         assert f"](plots/{name})" in text
-    assert "](" not in page.page(made_up() | {"installed": None}, None)
+    assert "](" not in page.page(Report.from_dict(made_up() | {"installed": None}), None)
 
 
 def test_readme_has_a_place_for_the_page_and_its_pictures() -> None:
@@ -377,7 +397,7 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
     require_package("matplotlib")
     from edge_genre.benchmarks.studies.side_by_side.pictures import plot
 
-    plot(made_up(), tmp_path)
+    plot(Report.from_dict(made_up()), tmp_path)
     for name in page.PLOTS:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / name).stat().st_size < 100_000
@@ -424,9 +444,9 @@ def test_whole_comparison(reference_models: Path, clips: Path, tmp_path: Path) -
 @pytest.mark.slow
 def test_installed_size_of_the_runtime() -> None:
     found = installed_runtime(ROOT)
-    assert 50e6 < found["bytes"] < 200e6
-    assert {"numpy", "ai_edge_litert", "edge_genre"} <= set(found["largest"])
-    assert "tensorflow" not in found["versions"]
+    assert 50e6 < found.bytes < 200e6
+    assert {"numpy", "ai_edge_litert", "edge_genre"} <= set(found.largest)
+    assert "tensorflow" not in found.versions
 
 
 def test_no_smallest_installation_without_debian(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,6 +459,6 @@ def test_installed_size_of_the_smallest_runtime() -> None:
     """Debian is asked where there is one, and CI's machine is one."""
     found = installed_small_runtime(ROOT)
     assert found
-    assert 40e6 < found["bytes"] < 80e6
-    assert {"Debian's numpy", "tflite_runtime", "edge_genre"} <= set(found["largest"])
-    assert "numpy" not in found["versions"]
+    assert 40e6 < found.bytes < 80e6
+    assert {"Debian's numpy", "tflite_runtime", "edge_genre"} <= set(found.largest)
+    assert "numpy" not in found.versions

@@ -13,7 +13,6 @@ from edge_genre.convert.tflite.writer import keras_to_tflite
 from edge_genre.convert.verify.graph_facts import (
     graph_facts,
     multiply_accumulates,
-    unknown_to_tflite_runtime,
 )
 from edge_genre.errors import EdgeGenreError
 
@@ -89,15 +88,6 @@ def test_a_custom_operator_of_tflite_is_named_though_it_does_not_load(cnn):
     facts = graph_facts(pack(model))
     assert facts.custom == ("FlexTensorListReserve",)
     assert facts.outside_xnnpack == {}
-
-
-def test_what_the_old_runtime_does_not_know(cnn):
-    content = keras_to_tflite(cnn, target="tflite-runtime")
-    assert unknown_to_tflite_runtime(content) == []
-    model = parse(content)
-    newer = next(code for code in model.operatorCodes if code.builtinCode == 3)  # CONV_2D
-    newer.version = 99
-    assert unknown_to_tflite_runtime(pack(model)) == ["CONV_2D version 99"]
 
 
 def test_a_graph_that_was_read_and_written_gives_the_same(cnn, windows, run_tflite):

@@ -20,7 +20,8 @@ from edge_genre.cli import main
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.tflite import flatbuffer
 from edge_genre.convert.tflite.metadata import read_metadata
-from edge_genre.convert.verify.graph_facts import graph_facts, unknown_to_tflite_runtime
+from edge_genre.convert.verify.graph_facts import graph_facts
+from edge_genre.convert.verify.tflite_runtime import unknown_to_tflite_runtime
 from edge_genre.convert.waveform import require_graph, waveform_spec, with_front_end
 from edge_genre.convert.waveform.comparison import judge_front_end
 from edge_genre.demo import clip
@@ -279,8 +280,8 @@ def test_convert_writes_files_that_take_samples(converted) -> None:
         assert info.provenance["front_end_in_graph_hash"] == SPEC.hash
         assert info.output == "probabilities"
         assert info.parity["front_end"]["max_difference"] <= 1e-3
-        assert result.waveform["split_size"] < result.size
-        assert result.waveform["split_milliseconds"] > 0 < result.facts["milliseconds"]
+        assert result.waveform.split_size < result.size
+        assert result.waveform.split_milliseconds > 0 < result.facts.milliseconds
         difference = np.abs(
             classifier.probabilities(window) - expected(FrontEnd(SPEC)(window))
         ).max()
@@ -338,8 +339,8 @@ def test_features_from_a_file(tmp_path: Path) -> None:
     )
     (result,) = found.results
     assert found.windows["origin"] == "x.npy"
-    assert result.waveform["data"] == "music composed by edge-genre"
-    assert result.waveform["windows"] == 500
+    assert result.waveform.data == "music composed by edge-genre"
+    assert result.waveform.parity.windows == 500
 
 
 @pytest.mark.parametrize(
@@ -461,16 +462,16 @@ def test_every_quantization_of_a_bundled_model(
     )
     for result in found.results:
         assert result.status == "kept", (result.name, result.message)
-        assert result.waveform["windows"] == 500
+        assert result.waveform.parity.windows == 500
         if result.quantization in ("fp32", "fp16"):
-            assert result.waveform["max_difference"] <= 1e-3
+            assert result.waveform.parity.max_difference <= 1e-3
         if result.suffix == "tflite":
             assert read_metadata(result.path.read_bytes()).sample_rate == 22_050
         report(
-            f"{result.path.name}: {result.size / 1000:.1f} kB, {result.facts['milliseconds']:.2f} "
-            f"ms; split {result.waveform['split_size'] / 1000:.1f} kB, "
-            f"{result.waveform['split_milliseconds']:.2f} ms; front end moves a probability by "
-            f"{result.waveform['max_difference']:.1e}"
+            f"{result.path.name}: {result.size / 1000:.1f} kB, {result.facts.milliseconds:.2f} "
+            f"ms; split {result.waveform.split_size / 1000:.1f} kB, "
+            f"{result.waveform.split_milliseconds:.2f} ms; front end moves a probability by "
+            f"{result.waveform.parity.max_difference:.1e}"
         )
 
 

@@ -137,6 +137,11 @@ def test_a_number_beyond_float32_is_refused_with_its_place(classifier: Classifie
         list(classifier.stream(ArraySource(samples, rate=RATE)))
 
 
+def test_an_array_is_no_source_by_itself(classifier: Classifier) -> None:
+    with pytest.raises(TypeError, match=r"source is a ndarray.*ArraySource\(arrays, rate=\.\.\.\)"):
+        next(classifier.stream(np.zeros(RATE)))  # type: ignore[arg-type]
+
+
 def test_no_rate() -> None:
     with pytest.raises(ValueError, match="0 Hz"):
         ArraySource([], rate=0)

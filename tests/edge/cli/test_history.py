@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from edge_genre.demo import clip
-from edge_genre.outputs import history as module
+from edge_genre.outputs.history_file import reading, stamp
 from edge_genre.outputs.history_reader import StoredPlays
 from edge_genre.results import SILENCE
 from tests.programs.listener import Listener
@@ -109,7 +109,7 @@ def test_today(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             "UPDATE plays SET started = ?, ended = ? WHERE id = 4",
-            [module.stamp(now - timedelta(seconds=1)), module.stamp(now)],
+            [stamp(now - timedelta(seconds=1)), stamp(now)],
         )
     assert len(run(path, "--json", "--since", "today").output.splitlines()) == 1
     assert len(run(path, "--json", "--since", "yesterday", "--until", "today").output) > 0
@@ -212,7 +212,7 @@ def test_reads_in_a_folder_that_is_somebody_else_s(tmp_path: Path, state: str) -
         assert log(path).exists()
     _let_in(tmp_path)
     program = (
-        "import os, sys, pathlib; import edge_genre.outputs.history as h; os.setuid(65534)\n"
+        "import os, sys, pathlib; import edge_genre.outputs.history_file as h; os.setuid(65534)\n"
         "with h.reading(pathlib.Path(sys.argv[1])) as c:\n"
         "    print(c.execute('SELECT count(*) FROM plays').fetchone()[0])"
     )
@@ -228,7 +228,7 @@ def test_slow_readers_do_not_keep_the_log_from_being_emptied(tmp_path: Path) -> 
     path = tmp_path / "h.db"
     for _ in range(3):
         listen(path, events(GENRES[n % 5] for n in range(900)))
-    with module.reading(path) as connection:
+    with reading(path) as connection:
         plays = StoredPlays(connection, None, None).rows()
         assert next(plays).label == "blues"
         with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:

@@ -28,7 +28,7 @@ from edge_genre.results import SILENCE
 from tests.support.fed_microphone import RATE, FedMicrophone
 from tests.support.mosquitto import Mosquitto
 from tests.support.mosquitto import missing as broker_missing
-from tests.support.requirements import require_system
+from tests.support.requirements import require_mounts, require_system
 from tests.support.virtual_microphone import missing as sound_missing
 from tests.support.waiting import PATIENCE, on_time, wait_for
 
@@ -398,8 +398,7 @@ def test_stdout_is_closed(microphone: FedMicrophone, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_history_disk_is_full(listen: Callable[..., Listening], tmp_path: Path) -> None:
     """Of a file system of its own; listening goes on, and in the end nothing is missing."""
-    if os.geteuid() != 0:
-        pytest.skip("not root: cannot mount a small file system")
+    require_mounts()
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)

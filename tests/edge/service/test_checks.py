@@ -23,7 +23,7 @@ from edge_genre.results import WindowResult
 from edge_genre.service import checks, doctor
 from edge_genre.service.checks import BROKEN, OK, WARNING, Finding, Options, closed_cards, machine
 from tests.support.doctor import PACKAGES, look, only, pretend_engine
-from tests.support.requirements import require_system
+from tests.support.requirements import require_mounts, require_system
 from tests.support.virtual_microphone import VirtualMicrophone, missing, no_microphone
 from tests.support.waiting import on_time
 
@@ -246,6 +246,8 @@ exec "$4" -m edge_genre.service.doctor disk "" "{\\"history\\": \\"$2/plays.db\\
 def in_mount(options: str, folder: Path, fill: str = "") -> Finding:
     """The disk's check on a file system of its own."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    if not user:
+        require_mounts()
     result = subprocess.run(
         [
             "unshare",

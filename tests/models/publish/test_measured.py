@@ -33,7 +33,9 @@ def test_a_part_is_measured_again_and_the_others_stay(tmp_path: Path) -> None:
     assert after.robustness == before.robustness is not None
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"cost": {}}', '{"robustness": {"tracks": 1}}'])
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"cost": []}', '{"cost": {}}', '{"robustness": {"tracks": 1}}']
+)
 def test_a_damaged_file_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "measured.json").write_text(content)
     with pytest.raises(DataError, match=r"measured\.json: is damaged"):

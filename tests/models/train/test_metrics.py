@@ -69,7 +69,8 @@ def _history(*steps: Step) -> History:
 
 
 def _step(number: int, right: int) -> Step:
-    return Step(number, 2.0, Score(3, 1, 9, right, window_loss=1.2))
+    counts = {"tracks": 3, "tracks_correct": 1, "windows": 9, "windows_correct": right}
+    return Step(step=number, train_loss=2.0, window_loss=1.2, **counts)
 
 
 def test_a_history_is_read_again_and_knows_its_best_step() -> None:

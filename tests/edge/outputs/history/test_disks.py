@@ -1,6 +1,7 @@
 """The history on disks that are full, read-only, slow, or without power in mid-write."""
 
 import functools
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from tests.support.history import (
     run,
     runs,
 )
-from tests.support.requirements import require_root
+from tests.support.requirements import require_mounts, require_system
 from tests.support.waiting import on_time, wait_for
 
 
@@ -39,7 +40,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Disk]:
     """Four megabytes, of which the log may take one."""
-    require_root("cannot mount the file systems that fail")
+    require_mounts()
     disk = Disk(tmp_path / "small", "-t", "tmpfs", "-o", "size=4m", "tmpfs")
     yield disk
     disk.unmount()
@@ -48,7 +49,8 @@ def small_disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def card(tmp_path: Path) -> Iterator[Disk]:
     """What a Raspberry Pi has on its card: ext4, here on 16 MB."""
-    require_root("cannot mount the file systems that fail")
+    require_mounts()
+    require_system([] if shutil.which("mkfs.ext4") else ["e2fsprogs"])
     image = tmp_path / "card.img"
     with image.open("wb") as file:
         file.truncate(16 << 20)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge_genre.outputs import history as module
-from edge_genre.outputs.history import MAX_WAITING, SCHEMA, History
+from edge_genre.outputs.history import MAX_WAITING, History
+from edge_genre.outputs.history_file import SCHEMA
 from tests.support.history import GENRES, PACE, count, events, feed, hear, listen, locked, rows, run
 from tests.support.waiting import on_time, wait_for
 

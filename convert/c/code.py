@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.errors import ConversionError
+from edge_genre.host.files import writing
 
 _WIDTH = 96
 _TYPES = {
@@ -88,13 +89,11 @@ def write_sources(folder: Path, sources: Mapping[str, str]) -> list[Path]:
         They cannot be written.
     """
     written = []
-    try:
+    with writing(folder, ConversionError):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in sources.items():
             written.append(folder / name)
             written[-1].write_text(text, encoding="ascii")
-    except OSError as error:
-        raise ConversionError(f"{folder}: cannot be written ({error.strerror})") from None
     return written
 
 

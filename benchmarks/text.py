@@ -1,49 +1,14 @@
-"""Markup by functions that escape what they are given, and figures as text."""
+"""Figures as text, and texts of others so that they can be shown."""
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Iterable
 
 # Control characters, what turns the direction of all text after it, and the lone surrogates that
 # stand for bytes of a file's name that are not UTF-8.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-
-
-class Markup(str):
-    """Text that is markup already and is not escaped again."""
-
-    __slots__ = ()
-
-
-def tag(name: str, *children: str, **attributes: object) -> Markup:
-    """Make an element.
-
-    Parameters
-    ----------
-    name : of the element
-    children : markup, or text, which is escaped
-    attributes : with ``_`` for ``-`` (and ``class_``); left out where they are None
-    """
-    start = name + "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escaped(str(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    return Markup(f"<{start}>{joined(children)}</{name}>")
-
-
-def joined(children: Iterable[str]) -> Markup:
-    """Put markup, and text, which is escaped, one after another."""
-    return Markup("".join(c if isinstance(c, Markup) else escaped(c) for c in children))
-
-
-def escaped(text: str) -> Markup:
-    """Make markup of text that may be anything."""
-    return Markup(html.escape(printable(text)))
 
 
 def printable(text: str) -> str:

@@ -1,30 +1,31 @@
 """What each form of the bundled models costs: the table of ``firmware_notes/README.md``.
 
-    python -m edge_genre.benchmarks.studies.forms [--page FILE.md]
+    python -m edge_genre.benchmarks.studies.front_end_in_graph [--page FILE.md]
 
 The files as they are bundled, whose front end is a program, and the same with the front end in the
-graph (``edge-genre convert --waveform``, kept below ``build/forms``). Each is measured in a process
-of its own, one turn after the other, on the path that ``listen`` takes.
+graph (``edge-genre convert --waveform``, kept below ``build/front-end-in-graph``). Each is measured
+in a process of its own, one turn after the other, on the path that ``listen`` takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edge_genre.benchmarks.latency.benchmark import Plan, benchmark
+from edge_genre.benchmarks.latency.result import Result, TimedRun
 from edge_genre.benchmarks.latency.subject import Job
 from edge_genre.benchmarks.markdown import table, with_part
-from edge_genre.benchmarks.report.markup import number, size
+from edge_genre.benchmarks.text import number, size
 from edge_genre.convert.pipeline import convert
 from edge_genre.demo import clip
 from edge_genre.errors import ConversionError, EdgeGenreError
 from edge_genre.model.bundled import bundled_models
 
 PART = "forms"  # of the page
+APART, WAVEFORM = "front end apart", "waveform in"
 _FORMATS = {"tflite": "TFLite", "onnx": "ONNX"}
 
 
@@ -50,7 +51,7 @@ def waveform_form(bundled: Path, folder: Path) -> Path:
     return result.path
 
 
-def measured(folder: Path, seconds: float) -> dict[str, Any]:
+def measured(folder: Path, seconds: float) -> tuple[Result, list[str]]:
     """Measure all forms of all bundled models.
 
     Parameters
@@ -60,42 +61,41 @@ def measured(folder: Path, seconds: float) -> dict[str, Any]:
 
     Returns
     -------
-    As `edge_genre.benchmarks.latency.benchmark.benchmark`, with a ``form`` in each run
+    What was found, and the form of each run
     """
-    forms = dict.fromkeys(bundled_models(), "front end apart")
-    forms |= {waveform_form(path, folder): "waveform in" for path in list(forms)}
+    forms = dict.fromkeys(bundled_models(), APART)
+    forms |= {waveform_form(path, folder): WAVEFORM for path in list(forms)}
     audio = str(clip())
     result = benchmark([Job(str(path), audio) for path in forms], Plan(seconds))
-    for run, form in zip(result["runs"], forms.values(), strict=True):
-        run["form"] = form
-    return result
+    return result, list(forms.values())
 
 
-def page_part(result: dict[str, Any]) -> str:
+def page_part(result: Result, forms: Sequence[str]) -> str:
     """What is generated in the page."""
-    machine = result["machine"]
-    packages = ", ".join(f"{name} {found}" for name, found in machine["packages"].items())
-    date = result["after"]["time"][:10]
-    about = f"{machine['cpu']}, {machine['system']}, {packages}; one thread, medians; {date}."
-    doubts = [f"> **Not to be trusted:** {warning}." for warning in result["warnings"]]
+    machine = result.machine
+    packages = ", ".join(f"{name} {found}" for name, found in machine.packages.items())
+    about = f"{machine.cpu}, {machine.system}, {packages}; one thread, medians"
+    doubts = [f"> **Not to be trusted:** {warning}." for warning in result.warnings]
     head = ["model", "form", "file", "size", "front end, ms", "inference, ms", "CPU a window, ms"]
-    return "\n\n".join([about, *doubts, table([*head, "resident"], _rows(result), left=3)])
+    rows = table([*head, "resident"], _rows(result.timed, forms), left=3)
+    return "\n\n".join([f"{about}; {result.after.time[:10]}.", *doubts, rows])
 
 
-def _rows(result: dict[str, Any]) -> Iterator[list[str]]:
-    def key(run: dict[str, Any]) -> tuple[str, bool, str]:
-        return run["model"], run["form"] == "waveform in", run["format"]
+def _rows(runs: Sequence[TimedRun], forms: Sequence[str]) -> Iterator[list[str]]:
+    def key(of: tuple[TimedRun, str]) -> tuple[str, bool, str]:
+        run, form = of
+        return run.model, form == WAVEFORM, run.format
 
-    for run in sorted(result["runs"], key=key):
-        stages = run["stages"]
+    for run, form in sorted(zip(runs, forms, strict=True), key=key):
+        resident = run.memory_mb.resident
         yield [
-            run["model"],
-            run["form"],
-            f"{_FORMATS[run['format']]}, {run['weights']}",
-            size(run["bytes"]),
-            *(number(stages[name]["median"]) for name in ("front_end", "inference")),
-            number(run["cpu_ms"]),
-            f"{number(run['memory_mb']['resident'])} MB",
+            run.model,
+            form,
+            f"{_FORMATS[run.format]}, {run.weights}",
+            size(run.bytes),
+            *(number(step.median) for step in (run.stages.front_end, run.stages.inference)),
+            number(run.cpu_ms),
+            "" if resident is None else f"{number(resident)} MB",
         ]
 
 
@@ -103,7 +103,7 @@ def _rows(result: dict[str, Any]) -> Iterator[list[str]]:
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/forms"),
+    default=Path("build/front-end-in-graph"),
     show_default=True,
     help="For the converted files.",
 )
@@ -116,7 +116,7 @@ def _rows(result: dict[str, Any]) -> Iterator[list[str]]:
 def main(folder: Path, seconds: float, page: Path | None) -> None:
     """Measure what each form of the bundled models costs."""
     try:
-        content = page_part(measured(folder, seconds))
+        content = page_part(*measured(folder, seconds))
         if page is None:
             click.echo(content)
         else:

@@ -5,20 +5,17 @@ from pathlib import Path
 import pytest
 
 from edge_genre.benchmarks.markdown import part
-from edge_genre.benchmarks.studies import forms
+from edge_genre.benchmarks.studies import front_end_in_graph as forms
 from edge_genre.model.bundled import bundled_models, find_model
-from tests.support.benchmark_results import result, run
+from tests.support.benchmark_results import read, result, run
 
 PAGE = Path(__file__).parents[3] / "firmware_notes/README.md"
 
 
 def test_a_row_a_form() -> None:
-    measured = [
-        run("tiny-gtzan", "onnx") | {"form": "front end apart"},
-        run("tiny-gtzan") | {"form": "waveform in"},
-        run("tiny-gtzan") | {"form": "front end apart"},
-    ]
-    lines = forms.page_part(result(*measured)).splitlines()
+    measured = [run("tiny-gtzan", "onnx"), run("tiny-gtzan"), run("tiny-gtzan")]
+    of = [forms.APART, forms.WAVEFORM, forms.APART]
+    lines = forms.page_part(read(result(*measured)), of).splitlines()
     assert lines[0].startswith("Cortex-A72, Debian GNU/Linux 12 (bookworm), ")
     assert lines[0].endswith("; one thread, medians; 2026-11-21.")
     rows = [line.strip("| ").split(" | ") for line in lines[4:]]
@@ -33,8 +30,8 @@ def test_a_row_a_form() -> None:
 
 
 def test_doubts_stand_above_the_table() -> None:
-    found = result(run() | {"form": "waveform in"}, warnings=["other programs kept it busy"])
-    text = forms.page_part(found)
+    found = result(run(), warnings=["other programs kept it busy"])
+    text = forms.page_part(read(found), [forms.WAVEFORM])
     assert text.index("> **Not to be trusted:** other programs kept it busy.") < text.index("| ---")
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from edge_genre.convert.tflite.recurrent import WrittenOut, write_out_recurrent
+from edge_genre.convert.tflite.written_out import WrittenOut, write_out_recurrent
 from edge_genre.errors import ConversionError
 
 

@@ -1,0 +1,188 @@
+"""The steps of a conversion, as they go to `edge_genre.convert.worker`, and what each finds.
+
+Paths are strings, since they travel as JSON; arrays are ``.npy`` files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edge_genre.convert.isolation import Task
+from edge_genre.convert.records import Record
+from edge_genre.convert.verify.graph_facts import GraphFacts
+
+
+@dataclass(frozen=True)
+class Opening(Record):
+    """How a trained model is opened: the arguments of `edge_genre.convert.sources.open_model`."""
+
+    path: str
+    architecture: str | None = None
+    custom: str | None = None
+    input_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ModelFacts(Record):
+    """What a trained model is; see `edge_genre.convert.sources.TrainedModel`."""
+
+    kind: str
+    input_shape: tuple[int | None, ...]
+    parameters: int
+    versions: dict[str, str]
+    quantization: str | None
+
+
+@dataclass(frozen=True)
+class Made(Record):
+    """Size of a graph that was written, in bytes."""
+
+    bytes: int
+
+
+@dataclass(frozen=True)
+class EngineFacts(Record):
+    """A graph in its real engine.
+
+    Parameters
+    ----------
+    engine : its name
+    milliseconds : of a window, the median
+    graph : what is in it
+    """
+
+    engine: str
+    milliseconds: float
+    graph: GraphFacts
+
+    def figures(self) -> dict[str, Any]:
+        """All of it in one level, ready for JSON."""
+        found = {"engine": self.engine, "milliseconds": self.milliseconds}
+        return found | self.graph.to_dict()
+
+
+@dataclass(frozen=True)
+class Drifts(Record):
+    """The layers that drift most, in words."""
+
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Joined(Record):
+    """A graph with its front end inside, and what the same costs apart.
+
+    Parameters
+    ----------
+    facts : of the graph with both
+    split_size : bytes of the classifier alone
+    split_milliseconds : of a window, front end and classifier, the median
+    """
+
+    facts: EngineFacts
+    split_size: int
+    split_milliseconds: float
+
+
+@dataclass(frozen=True)
+class Describe(Task[ModelFacts]):
+    """What a source file is, without running it."""
+
+    result = ModelFacts
+
+    source: Opening
+
+
+@dataclass(frozen=True)
+class RunSource(Task[ModelFacts]):
+    """Run the source on ``windows``, in its own framework, and save its ``outputs``."""
+
+    result = ModelFacts
+
+    source: Opening
+    windows: str
+    outputs: str
+
+
+@dataclass(frozen=True)
+class WriteTFLite(Task[Made]):
+    """Convert the source to a TFLite ``graph``; ``options`` are `TrainedModel.tflite`'s."""
+
+    result = Made
+
+    source: Opening
+    graph: str
+    calibration: str | None
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WriteONNX(Task[Made]):
+    """Convert the source to an ONNX ``graph`` in fp32."""
+
+    result = Made
+
+    source: Opening
+    graph: str
+
+
+@dataclass(frozen=True)
+class QuantizeONNX(Task[Made]):
+    """Quantize the ``exact`` ONNX graph, which takes windows of ``shape``."""
+
+    result = Made
+
+    exact: str
+    graph: str
+    quantize: str
+    calibration: str | None
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RunGraph(Task[EngineFacts]):
+    """Run a converted graph in its real engine on ``windows``, and save its probabilities.
+
+    ``output`` is what the graph gives, one of `edge_genre.choices.OUTPUTS`; ``target`` what has to
+    run it.
+    """
+
+    result = EngineFacts
+
+    graph: str
+    suffix: str
+    target: str
+    output: str
+    windows: str
+    outputs: str
+
+
+@dataclass(frozen=True)
+class FindDrift(Task[Drifts]):
+    """Find the layers of a ``graph`` that are furthest from those of the ``exact`` one."""
+
+    result = Drifts
+
+    exact: str
+    graph: str
+    windows: str
+
+
+@dataclass(frozen=True)
+class JoinFrontEnd(Task[Joined]):
+    """Put the front end into a graph, and run both forms on windows of ``samples``, in turns.
+
+    ``joined`` is where the graph goes, ``outputs`` where both forms' probabilities go (``.npz``).
+    """
+
+    result = Joined
+
+    graph: str
+    suffix: str
+    target: str
+    front_end: dict[str, Any]
+    output: str
+    samples: str
+    joined: str
+    outputs: str

@@ -1,0 +1,63 @@
+"""Steps of a conversion cross between processes as JSON, and come back as they were."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from edge_genre.convert import tasks
+from edge_genre.convert.records import Record
+from edge_genre.convert.verify.graph_facts import GraphFacts
+from edge_genre.convert.worker import TASKS
+
+OPENING = tasks.Opening("model.keras", "five-channel-cnn", None, (5, 40, 130))
+GRAPH = GraphFacts(
+    operators={"CONV_2D": 2},
+    versions={"CONV_2D": 3},
+    custom=("Flex",),
+    input=("float32", (1, "time", 40)),
+    output=("float32", (1, 10)),
+    outside_xnnpack={},
+    layers=2,
+    in_8_bits=0,
+    parameters=7,
+)
+ENGINE = tasks.EngineFacts("onnxruntime 1.20", 0.25, GRAPH)
+RECORDS = [
+    OPENING,
+    tasks.ModelFacts("onnx", (None, 40), 7, {"onnx": "1.17"}, None),
+    ENGINE,
+    tasks.Joined(ENGINE, 100, 1.5),
+    tasks.Drifts(("first", "second")),
+    tasks.Made(3),
+    tasks.Describe(OPENING),
+    tasks.RunSource(OPENING, "windows.npy", "outputs.npy"),
+    tasks.WriteTFLite(OPENING, "graph", None, {"quantize": "fp32", "integer_io": False}),
+    tasks.WriteONNX(OPENING, "graph"),
+    tasks.QuantizeONNX("exact", "graph", "int8", "calibration.npy", (40, 130)),
+    tasks.RunGraph("graph", "onnx", "litert", "logits", "windows.npy", "outputs.npy"),
+    tasks.FindDrift("exact", "graph", "windows.npy"),
+    tasks.JoinFrontEnd("g", "tflite", "micro", {"kind": "mfcc"}, "logits", "s", "j", "o"),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_all_of_it_comes_back(record: Record) -> None:
+    assert type(record).from_dict(json.loads(json.dumps(asdict(record)))) == record
+
+
+def test_every_task_is_tried_here() -> None:
+    assert set(TASKS) <= {type(record) for record in RECORDS}
+
+
+def test_what_is_unknown_or_missing_is_an_error() -> None:
+    with pytest.raises(TypeError):
+        tasks.Made.from_dict({"bytes": 1, "more": 2})
+    with pytest.raises(TypeError):
+        tasks.Made.from_dict({})
+
+
+def test_engine_facts_for_a_report_are_in_one_level() -> None:
+    figures = ENGINE.figures()
+    assert list(figures)[:3] == ["engine", "milliseconds", "operators"]
+    assert figures["parameters"] == 7

@@ -1,0 +1,93 @@
+"""What `edge-genre convert` prints of a conversion."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from edge_genre.cli.convert import _tables
+from edge_genre.convert.report import (
+    ConversionReport,
+    FormatResult,
+    SourceReport,
+    WaveformResult,
+    WindowsReport,
+)
+from edge_genre.convert.tasks import EngineFacts, ModelFacts
+from edge_genre.convert.verify.gate import Verdict
+from edge_genre.convert.verify.graph_facts import GraphFacts
+from edge_genre.convert.verify.parity import Parity
+
+PARITY = Parity(windows=500, max_difference=1.2e-2, mean_difference=1e-4, top1_agreement=0.9876)
+GRAPH = GraphFacts(
+    operators={},
+    versions={},
+    custom=(),
+    input=("float32", (1, 39, 128)),
+    output=("float32", (1, 8)),
+    outside_xnnpack={"PACK": 2, "STRIDED_SLICE": 12, "GATHER": 64},
+    layers=7,
+    in_8_bits=0,
+    parameters=1_234_567,
+)
+KEPT = FormatResult(
+    "tflite",
+    "dynamic",
+    "kept by force",
+    path=Path("a-song-network-with-a-long-name-waveform-dynamic.tflite"),
+    size=12_345_678,
+    verdict=Verdict(PARITY, labelled=500, source_correct=472, correct=471, reasons=()),
+    facts=EngineFacts("ai-edge-litert 2.1.0", 1234.56, GRAPH),
+    waveform=WaveformResult("music", PARITY, split_size=12_300_000, split_milliseconds=1200.25),
+)
+FAILED = FormatResult("onnx", "int8", "timed out")
+
+
+def report(*results: FormatResult) -> ConversionReport:
+    facts = ModelFacts("keras", (39, 128), 1_234_567, {}, None)
+    return ConversionReport(
+        SourceReport("song.keras", "0" * 64, facts),
+        WindowsReport(compared=500, labelled=500, calibrated=100, origin="10 files of music"),
+        results,
+    )
+
+
+def columns(results: ConversionReport) -> list[str]:
+    """The text of each column of each table, whatever lines it takes, in 80 columns."""
+    console = Console(width=80, record=True)
+    with console.capture() as captured:
+        console.print(*_tables(results), sep="\n")
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    found: list[str] = []
+    for line in lines:
+        if line.startswith("┏"):
+            start, found = len(found), [*found, *[""] * (line.count("┳") + 1)]
+        if line[0] in "┃│":
+            for index, cell in enumerate(line.strip("┃│").replace("┃", "│").split("│")):
+                found[start + index] += cell.strip()
+    return found
+
+
+@pytest.mark.parametrize("waveform", [False, True])
+def test_80_columns_lose_nothing(waveform: bool) -> None:
+    kept = KEPT if waveform else replace(KEPT, waveform=None)
+    text = " ".join(columns(report(kept, FAILED)))
+    wanted = ["long-name-waveform-dynamic.tflite", "keptbyforce", "timedout", "12345.7kB"]
+    wanted += ["1234.56", "98.76%", "1.2e-02", "471", "472", "64GATHER", "12STRIDED_SLICE"]
+    if waveform:
+        wanted += ["frontenddifference", "12300.0kB1200.25ms"]
+    for each in wanted:
+        assert each in text.replace(" ", ""), each
+
+
+def test_what_nobody_has_takes_no_column() -> None:
+    plain = replace(
+        KEPT,
+        verdict=Verdict(PARITY, labelled=0, source_correct=0, correct=0, reasons=()),
+        facts=EngineFacts("onnxruntime 1.20", 1.5, replace(GRAPH, outside_xnnpack={})),
+        waveform=None,
+    )
+    assert len(columns(report(plain))) == 6
+    assert len(columns(report(KEPT))) == 6 + 6

@@ -146,8 +146,7 @@ class FeaturesFile:
 
 def decibels(levels: NDArray[np.uint8], full_scale: int = 255) -> NDArray[np.float32]:
     """Bytes of a features file to dB, float32 in -80..0."""
-    table = np.arange(256) * (TOP_DB / full_scale) - TOP_DB
-    return table.astype(np.float32)[levels]
+    return levels.astype(np.float32) * np.float32(TOP_DB / full_scale) - np.float32(TOP_DB)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

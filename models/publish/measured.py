@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from edge_genre.errors import DataError, one_line
-from edge_genre.host.files import reading
 from edge_genre.host.record import Record
 from edge_genre.models.train.baselines import ArtistEffect
 from edge_genre.models.train.metrics import (
     Score,
     Step,
+    read_json,
     write_json,
 )
 
@@ -116,10 +115,7 @@ class Measured(Record):
             The file cannot be read, or is damaged.
         """
         path = folder / MEASURED_FILE
-        try:
-            return cls.from_dict(_values(path))
-        except ValueError as error:
-            raise DataError(f"{path}: is damaged ({one_line(error)})") from None
+        return read_json(path, cls) if path.exists() else cls()
 
     def write(self, folder: Path) -> Path:
         """Write what was measured into a model's folder; all else that stands there stays.
@@ -129,15 +125,6 @@ class Measured(Record):
         The file's path
         """
         path = folder / MEASURED_FILE
-        write_json(path, _values(path) | self.to_dict())
+        before = json.loads(path.read_text()) if path.exists() else {}
+        write_json(path, before | self.to_dict())
         return path
-
-
-def _values(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    with reading(path):
-        values = json.loads(path.read_text())
-    if not isinstance(values, dict):
-        raise ValueError(f"expected an object, found {type(values).__name__}")
-    return values

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from edge_genre.host.files import reading, write_whole
 from edge_genre.host.record import Record
 
 METRICS_FILE = "metrics.json"
+_Record = TypeVar("_Record", bound=Record)
 
 # Parts of what a run is, and what is said of a run in which one differs.
 _DIFFERENCES = {
@@ -236,18 +237,26 @@ class Metrics(Record):
         DataError
             They cannot be read, or are damaged.
         """
-        path = folder / METRICS_FILE
-        try:
-            with reading(path):
-                return cls.from_dict(json.loads(path.read_text()))
-        except ValueError as error:
-            raise DataError(
-                f"{path}: is not what edge-genre train writes ({one_line(error)})"
-            ) from None
+        return read_json(folder / METRICS_FILE, cls)
 
     def write(self, folder: Path) -> None:
         """Write them into a run's folder."""
         write_json(folder / METRICS_FILE, self.to_dict())
+
+
+def read_json(path: Path, kind: type[_Record]) -> _Record:
+    """Read a record that was written as JSON.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or is damaged.
+    """
+    try:
+        with reading(path):
+            return kind.from_dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise DataError(f"{path}: is not what edge-genre writes ({one_line(error)})") from None
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

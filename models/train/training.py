@@ -9,7 +9,6 @@ and a checkpoint.
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 import time
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edge_genre.benchmarks.accuracy.evaluation import Track, tracks_of_windows
 from edge_genre.errors import DataError
-from edge_genre.host.files import reading, writing
+from edge_genre.host.files import writing
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.train.batches import training_batches
 from edge_genre.models.train.metrics import (
@@ -31,6 +30,7 @@ from edge_genre.models.train.metrics import (
     Initial,
     Metrics,
     Step,
+    read_json,
     recognised,
     score,
     write_json,
@@ -138,8 +138,7 @@ class _Training:
         """Resume the run that the folder holds, or begin a new one."""
         if not self._history_file.exists():
             return plan
-        with reading(self._history_file):
-            previous = History.from_dict(json.loads(self._history_file.read_text()))
+        previous = read_json(self._history_file, History)
         difference = previous.difference(plan)
         if difference:
             raise DataError(

@@ -38,5 +38,5 @@ def test_a_part_is_measured_again_and_the_others_stay(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "measured.json").write_text(content)
-    with pytest.raises(DataError, match=r"measured\.json: is damaged"):
+    with pytest.raises(DataError, match=r"measured\.json: is not what edge-genre writes"):
         Measured.read(tmp_path)

@@ -60,7 +60,7 @@ def test_baselines_are_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"data": "GTZAN"}', "\xff"])
 def test_other_files_are_no_metrics(content: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(DataError, match=r"metrics\.json: is not what edge-genre train writes"):
+    with pytest.raises(DataError, match=r"metrics\.json: is not what edge-genre writes"):
         Metrics.read(tmp_path)
 
 

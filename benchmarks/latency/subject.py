@@ -24,7 +24,7 @@ from edge_genre.benchmarks.latency.result import (
 )
 from edge_genre.benchmarks.latency.streaming import Loop, Steps, Streaming
 from edge_genre.classifier import Classifier
-from edge_genre.errors import AudioError, EdgeGenreError
+from edge_genre.errors import AudioError, DataError, EdgeGenreError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.memory import peak_mb, resident_mb
 from edge_genre.host.record import Record
@@ -191,6 +191,8 @@ class Subject:
         from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
 
         tracks = list(labelled_tracks(self.classifier, Path(data), left_out=self._left_out))
+        if not tracks:
+            raise DataError(f"{data}: holds nothing that could be classified")
         answers = tuple(int(n) for each in tracks for n in each.probabilities.argmax(axis=1))
         return Scored(**asdict(count(tracks)), answers=answers)
 

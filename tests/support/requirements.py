@@ -49,4 +49,4 @@ def lacking(reason: str) -> NoReturn:
     """Skip a test for what the machine lacks; with EDGE_GENRE_REQUIRE_ALL=1, fail it."""
     if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import waiting
+from tests.support.requirements import lacking
 
 # How long an example takes is the machine's business.
 settings.register_profile("edge-genre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,10 +26,7 @@ def _shared(variable: str, folder: str) -> Path:
     """A folder of real data beside the repository, or the one that the environment names."""
     path = Path(os.environ.get(variable, _ROOT.parent / "shared" / folder))
     if not path.is_dir():
-        reason = f"{variable}: no folder {path}"
-        if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking(f"{variable}: no folder {path}")
     return path
 
 

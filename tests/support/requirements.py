@@ -11,28 +11,28 @@ import pytest
 
 
 def require_system(missing: list[str]) -> None:
-    """Skip a test whose Debian packages are missing; with EDGE_GENRE_REQUIRE_ALL=1, fail it."""
+    """Skip a test whose Debian packages are missing, or fail it, as `lacking` does."""
     if not missing:
         return
-    _skip(f"not installed: {' '.join(missing)}")
+    lacking(f"not installed: {' '.join(missing)}")
 
 
 def require_package(name: str) -> ModuleType:
-    """Import a large Python package that is no part of the extra `dev`; skip or fail as above."""
+    """Import a large Python package that the extra `dev` does not bring; or skip, or fail."""
     try:
         return importlib.import_module(name)
     except ImportError:
-        _skip(f"not installed: {name}")
+        lacking(f"not installed: {name}")
 
 
 def require_root(why: str) -> None:
-    """Skip a test that only root may run; or fail it, as above."""
+    """Skip a test that only root may run; or fail it."""
     if os.geteuid() != 0:
-        _skip(f"not root: {why}")
+        lacking(f"not root: {why}")
 
 
 def require_mounts() -> None:
-    """Skip, or fail as above, a test that mounts file systems: in most containers root may not."""
+    """Skip, or fail, a test that mounts file systems: in most containers root may not."""
     require_root("cannot mount the file systems that fail")
     require_system([name for name in ("mount", "unshare") if not shutil.which(name)])
     tried = subprocess.run(
@@ -42,10 +42,11 @@ def require_mounts() -> None:
         check=False,
     )
     if tried.returncode:
-        _skip(f"root may not mount here: {tried.stderr.strip()}")
+        lacking(f"root may not mount here: {tried.stderr.strip()}")
 
 
-def _skip(reason: str) -> NoReturn:
+def lacking(reason: str) -> NoReturn:
+    """Skip a test for what the machine lacks; with EDGE_GENRE_REQUIRE_ALL=1, fail it."""
     if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
         pytest.fail(reason)
     pytest.skip(reason, allow_module_level=True)

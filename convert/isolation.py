@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from edge_genre.host.record import Record
 from edge_genre.errors import EdgeGenreError, one_line
 from edge_genre.host.child import Child, death
+from edge_genre.host.record import Record
 
 _LOG_LINES = 40
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONFAULTHANDLER": "1"}
@@ -102,7 +102,9 @@ class Children:
             stem = self._folder / f"job{self._count}"
         job, result, log = (stem.with_suffix(suffix) for suffix in (".json", ".result", ".log"))
         name = type(task).__name__
-        job.write_text(json.dumps({"task": name, "arguments": task.to_dict(), "result": str(result)}))
+        job.write_text(
+            json.dumps({"task": name, "arguments": task.to_dict(), "result": str(result)})
+        )
         begin = time.monotonic()
         code = self._finished(job, log)
         seconds = time.monotonic() - begin

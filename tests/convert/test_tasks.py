@@ -5,9 +5,9 @@ import json
 import pytest
 
 from edge_genre.convert import tasks
-from edge_genre.host.record import Record
 from edge_genre.convert.verify.graph_facts import GraphFacts
 from edge_genre.convert.worker import TASKS
+from edge_genre.host.record import Record
 
 OPENING = tasks.Opening("model.keras", "five-channel-cnn", None, (5, 40, 130))
 GRAPH = GraphFacts(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre import ArraySource, AudioFile, Classifier
-from edge_genre.audio.resample import Resampler
+from edge_genre.audio.resample import resampled
 from edge_genre.demo import clip
 
 RATE = 16_000
@@ -29,8 +29,7 @@ def main() -> None:
 def recorder() -> Iterator[NDArray[np.int16]]:
     """Chunks of 4,000 samples."""
     with AudioFile(clip()) as song:
-        resampler = Resampler(song.rate, RATE)
-        samples = np.concatenate([resampler.process(block) for block in song.blocks()])
+        samples = resampled(song, RATE)
     whole = np.round(samples * 32767).clip(-32768, 32767).astype(np.int16)
     yield from np.split(whole, range(4000, len(whole), 4000))
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from edge_genre import AudioFile, Engine, FrontEnd, ModelError
-from edge_genre.audio.resample import Resampler
+from edge_genre.audio.resample import resampled
 from edge_genre.demo import clip
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import read
@@ -24,8 +24,7 @@ def main(model: str = "songnet-gtzan") -> None:
     spec, labels = file.info.front_end, file.info.labels
     engine = Engine(file, shape=spec.shape, output=file.info.output)
     with AudioFile(clip()) as song:
-        resampler = Resampler(song.rate, spec.sample_rate)
-        samples = np.concatenate([resampler.process(block) for block in song.blocks()])
+        samples = resampled(song, spec.sample_rate)
     features = FrontEnd(spec)(np.resize(samples, spec.window_samples))
     row = engine.run(features)
     print(f"{engine.name}: features {features.shape} -> {row.shape}")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_genre import AudioFile, FrontEnd, FrontEndSpec
-from edge_genre.audio.resample import Resampler
+from edge_genre.audio.resample import resampled
 from edge_genre.demo import clip
 
 
@@ -28,13 +28,11 @@ def main(path: str = str(Path(__file__).with_name("front_end.json"))) -> None:
     print(f"{spec.window_seconds:g} s at {spec.sample_rate} Hz: {spec.shape}, hash {spec.hash}")
     front_end = FrontEnd(spec)
     with AudioFile(clip()) as song:
-        resampler = Resampler(song.rate, spec.sample_rate)
-        for block in song.blocks():
-            front_end.accept(resampler.process(block))
-            while front_end.ready:
-                features = front_end.window()
-                second = front_end.start / spec.sample_rate
-                print(f"{second:4.1f} s: {features.shape}, mean {np.mean(features):.3f}")
+        front_end.accept(resampled(song, spec.sample_rate))
+    while front_end.ready:
+        features = front_end.window()
+        second = front_end.start / spec.sample_rate
+        print(f"{second:4.1f} s: {features.shape}, mean {np.mean(features):.3f}")
 
 
 if __name__ == "__main__":

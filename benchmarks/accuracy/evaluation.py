@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.benchmarks.accuracy.confidence import (
+    calibration_error_by_chance,
+    expected_calibration_error,
+    reliability,
+)
+from edge_genre.host.record import Record
 from edge_genre.results import song_probabilities
 
 _RESAMPLES = 2000
-_BINS = 10  # more would hold too few of a few hundred tracks each
-_DRAWS = 200
 _Z = 1.959964  # of a normal distribution's middle 95 %
 
 
@@ -35,9 +38,79 @@ class Track:
     probabilities: NDArray[np.float32]
     temperature: float = 1.0
 
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """Probabilities of the whole track [shape=(classes,)]."""
+        return song_probabilities(self.probabilities, self.temperature)
+
+    @property
+    def right_windows(self) -> NDArray[np.bool_]:
+        """Of which windows its genre is the most probable one [shape=(windows,)]."""
+        return self.probabilities.argmax(axis=1) == self.genre
+
+
+def tracks_of_windows(
+    probabilities: NDArray[np.float32],
+    owner: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    *,
+    names: NDArray[np.str_] | None = None,
+    temperature: float = 1.0,
+) -> list[Track]:
+    """Put windows that were classified together back to their tracks.
+
+    Parameters
+    ----------
+    probabilities : [shape=(windows, classes)]
+    owner : the track that each window is of [shape=(windows,)]; each track has one or more
+    labels : class of each track [shape=(tracks,)]
+    names : of the tracks [shape=(tracks,)]; their numbers where they are left out
+    temperature : of the mean over the windows
+    """
+    return [
+        Track(
+            str(number if names is None else names[number]),
+            int(label),
+            probabilities[owner == number],
+            temperature,
+        )
+        for number, label in enumerate(labels)
+    ]
+
 
 @dataclass(frozen=True)
-class Estimate:
+class Counts(Record):
+    """How many tracks and windows there are, and of how many the genre was recognised.
+
+    A track's genre is that of the highest mean probability of its windows.
+    """
+
+    tracks: int
+    tracks_correct: int
+    windows: int
+    windows_correct: int
+
+
+def count(tracks: Sequence[Track]) -> Counts:
+    """Count the tracks and windows whose most probable genre is the right one."""
+    right = [track.right_windows for track in tracks]
+    return Counts(
+        tracks=len(tracks),
+        tracks_correct=sum(int(track.mean.argmax()) == track.genre for track in tracks),
+        windows=sum(map(len, right)),
+        windows_correct=sum(int(each.sum()) for each in right),
+    )
+
+
+def confusion_matrix(tracks: Sequence[Track], n_classes: int) -> NDArray[np.int64]:
+    """How many tracks of which genre were taken for which [shape=(genre, said)]."""
+    truth = np.array([track.genre for track in tracks], np.int64)
+    said = np.array([track.mean.argmax() for track in tracks], np.int64)
+    return _confusion(truth, said, n_classes)
+
+
+@dataclass(frozen=True)
+class Estimate(Record):
     """A figure with the interval that holds the true one in 95 of 100 cases."""
 
     value: float
@@ -46,7 +119,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class GenreScore:
+class GenreScore(Record):
     """One genre's tracks.
 
     Parameters
@@ -66,31 +139,24 @@ class GenreScore:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Counts):
     """What a model gets right.
-
-    A track's genre is that of the highest mean probability of its windows.
 
     Parameters
     ----------
-    tracks, tracks_correct, windows, windows_correct : counts
     track_accuracy : with Wilson's interval
     window_accuracy, macro_f1 : with intervals from resampled tracks, since the windows of a track
         are much alike; F1 is the mean over the genres of the tracks
     track_calibration_error, window_calibration_error : mean distance between confidence and
-        accuracy, see `calibration_error`
-    track_calibration_chance : what that of tracks would be on average if confidence were perfect:
-        a few hundred tracks do not tell less from nothing
+        accuracy, see `edge_genre.benchmarks.accuracy.confidence.expected_calibration_error`
+    track_calibration_chance : what that of tracks would be on average if they were perfectly
+        calibrated: a few hundred tracks do not tell less from nothing
     genres : one row a genre
     confusion : tracks [shape=(genre, said)]
     confused : pairs of genres and how often one was taken for the other, most frequent first
     reliability : for bins of a track's confidence, its mean, the accuracy and the tracks
     """
 
-    tracks: int
-    tracks_correct: int
-    windows: int
-    windows_correct: int
     track_accuracy: Estimate
     window_accuracy: Estimate
     macro_f1: Estimate
@@ -101,10 +167,6 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     confused: tuple[tuple[str, str, int], ...]
     reliability: tuple[tuple[float, float, int], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return asdict(self)
 
 
 def evaluate(tracks: Sequence[Track], genres: Sequence[str], *, seed: int = 0) -> Evaluation:
@@ -123,16 +185,14 @@ def evaluate(tracks: Sequence[Track], genres: Sequence[str], *, seed: int = 0) -
     """
     if not tracks:
         raise ValueError("no tracks to evaluate")
+    counts = count(tracks)
     truth = np.array([track.genre for track in tracks])
-    means = np.stack(
-        [song_probabilities(track.probabilities, track.temperature) for track in tracks]
-    )
+    means = np.stack([track.mean for track in tracks])
     said = means.argmax(axis=1)
-    rights = [track.probabilities.argmax(axis=1) == track.genre for track in tracks]
+    rights = [track.right_windows for track in tracks]
     correct, sizes = np.array([right.sum() for right in rights]), np.array([*map(len, rights)])
-    confusion = _confusion(truth, said, len(genres))
+    matrix = _confusion(truth, said, len(genres))
     windows = np.concatenate([track.probabilities for track in tracks])
-    right = int((said == truth).sum())
 
     def window_accuracy(chosen: NDArray[np.int64]) -> float:
         return float(correct[chosen].sum() / sizes[chosen].sum())
@@ -142,19 +202,16 @@ def evaluate(tracks: Sequence[Track], genres: Sequence[str], *, seed: int = 0) -
 
     draw = np.random.default_rng(seed)
     return Evaluation(
-        tracks=len(tracks),
-        tracks_correct=right,
-        windows=int(sizes.sum()),
-        windows_correct=int(correct.sum()),
-        track_accuracy=wilson(right, len(tracks)),
+        **asdict(counts),
+        track_accuracy=wilson(counts.tracks_correct, counts.tracks),
         window_accuracy=_resampled(window_accuracy, len(tracks), draw),
         macro_f1=_resampled(macro_f1, len(tracks), draw),
-        track_calibration_error=calibration_error(means, truth),
-        window_calibration_error=calibration_error(windows, np.repeat(truth, sizes)),
-        track_calibration_chance=chance_of_calibration_error(means, seed=seed),
-        genres=tuple(_genre_scores(confusion, genres)),
-        confusion=tuple(tuple(map(int, row)) for row in confusion),
-        confused=tuple(_confused(confusion, genres)),
+        track_calibration_error=expected_calibration_error(means, truth),
+        window_calibration_error=expected_calibration_error(windows, np.repeat(truth, sizes)),
+        track_calibration_chance=calibration_error_by_chance(means, seed=seed),
+        genres=tuple(_genre_scores(matrix, genres)),
+        confusion=tuple(tuple(map(int, row)) for row in matrix),
+        confused=tuple(_confused(matrix, genres)),
         reliability=tuple(reliability(means, truth)),
     )
 
@@ -170,62 +227,6 @@ def wilson(correct: int, n: int) -> Estimate:
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return Estimate(share, max(0.0, middle - half), min(1.0, middle + half))
-
-
-def reliability(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], bins: int = _BINS
-) -> list[tuple[float, float, int]]:
-    """Mean confidence, accuracy and count of each bin of confidence that holds any.
-
-    Parameters
-    ----------
-    probabilities : [shape=(n, classes)]
-    truth : classes [shape=(n,)]
-    bins : of equal width between 0 and 1
-    """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    rows = []
-    for number in range(bins):
-        inside = bin_of == number
-        if inside.any():
-            row = float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum())
-            rows.append(row)
-    return rows
-
-
-def calibration_error(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], bins: int = _BINS
-) -> float:
-    """Expected calibration error (Guo et al. 2017, equation 3), over bins of equal width.
-
-    Parameters
-    ----------
-    probabilities : [shape=(n, classes)]
-    truth : classes [shape=(n,)]
-    """
-    rows = reliability(probabilities, truth, bins)
-    return sum(count * abs(confidence - share) for confidence, share, count in rows) / len(truth)
-
-
-def chance_of_calibration_error(
-    probabilities: NDArray[np.float32], bins: int = _BINS, *, seed: int = 0
-) -> float:
-    """Mean calibration error if what is said were exactly as sure as it should be.
-
-    Whether each is right is drawn by its confidence. What is measured cannot tell errors below this
-    one from none.
-
-    Parameters
-    ----------
-    probabilities : [shape=(n, classes)]
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    right = np.random.default_rng(seed).random((_DRAWS, len(confidence))) < confidence
-    members = np.eye(bins)[bin_of]
-    return float(np.abs((right - confidence) @ members).sum(axis=1).mean() / len(confidence))
 
 
 def _resampled(

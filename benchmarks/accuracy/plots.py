@@ -27,7 +27,7 @@ def plot_confusion(evaluation: Evaluation, genres: Sequence[str], path: Path) ->
         axes.text(column, row, counts[row, column], ha="center", va="center", color=color)
     axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right")
     axes.set_yticks(range(len(genres)), genres)
-    axes.set(xlabel="the model says", ylabel="it is")
+    axes.set(xlabel="predicted genre", ylabel="true genre")
     axes.set_title(
         f"{evaluation.tracks_correct} of {evaluation.tracks} tracks "
         f"({evaluation.track_accuracy.value:.1%})"
@@ -36,18 +36,18 @@ def plot_confusion(evaluation: Evaluation, genres: Sequence[str], path: Path) ->
 
 
 def plot_reliability(evaluation: Evaluation, path: Path) -> None:
-    """Draw how often the model is right when it is so sure, as a PNG."""
+    """Draw accuracy over confidence (a reliability diagram), as a PNG."""
     confidence, accuracy, counts = np.array(evaluation.reliability).T
     figure = _figure(5, 5.5)
     top, bottom = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-    top.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as sure as right")
+    top.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfectly calibrated")
     top.plot(confidence, accuracy, marker="o", label="tracks")
-    top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    top.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     top.set_title(f"calibration error {evaluation.track_calibration_error:.1%}")
     top.legend()
     top.grid(alpha=0.3)
     bottom.bar(confidence, counts, width=0.04)
-    bottom.set(xlabel="mean probability of the genre it says", ylabel="tracks")
+    bottom.set(xlabel="confidence: mean probability of the predicted genre", ylabel="tracks")
     figure.savefig(path, dpi=120)
 
 

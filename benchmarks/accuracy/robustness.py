@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from edge_genre.audio.arrays import ArraySource
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
 from edge_genre.benchmarks.accuracy.evaluation import Track
@@ -93,18 +93,6 @@ CONDITIONS: dict[str, Condition] = {
 }
 
 
-@dataclass
-class _Memory:
-    """Samples as a source."""
-
-    samples: Samples
-    rate: int
-    dropped: int = 0
-
-    def blocks(self) -> Iterator[Samples]:
-        yield self.samples
-
-
 def tracks_under_conditions(
     classifier: Classifier, folder: Path, *, left_out: Callable[[str], None]
 ) -> Iterator[dict[str, Track]]:
@@ -129,7 +117,9 @@ def tracks_under_conditions(
         try:
             with AudioFile(path) as source:
                 samples = resampled(source, rate)
-            plain = probabilities_of(classifier.classify(_Memory(samples, rate), path=str(path)))
+            plain = probabilities_of(
+                classifier.classify(ArraySource(samples, rate=rate), path=str(path))
+            )
         except AudioError as error:
             left_out(str(error))
             continue
@@ -139,7 +129,9 @@ def tracks_under_conditions(
         temperature = classifier.info.song_temperature
         tracks = {"": Track(str(path), genre, plain, temperature)}
         for name, condition in CONDITIONS.items():
-            song = classifier.classify(_Memory(condition(samples, rate), rate), path=str(path))
+            song = classifier.classify(
+                ArraySource(condition(samples, rate), rate=rate), path=str(path)
+            )
             rows = probabilities_of(song)
             if not len(rows):
                 # A row that says another genre, so that silence counts as wrong.

@@ -87,5 +87,5 @@ def regressions(result: Result, baseline: Result, tolerance: float) -> list[str]
 
 def _key(run: Run) -> tuple[Any, ...]:
     """What makes two runs comparable: versions of an engine are, engines are not."""
-    engine = run.engine.split()[0]
+    engine = run.engine.partition(" ")[0]
     return run.file, "on", engine, run.device, "threads", run.threads

@@ -122,6 +122,9 @@ class Agreement(Record):
     windows: int
     same: int
 
+    def __post_init__(self) -> None:
+        _require_share(self.same, self.windows)
+
 
 @dataclass(frozen=True)
 class Accuracy(Record):
@@ -141,6 +144,15 @@ class Accuracy(Record):
     windows_correct: int
     agreement: Agreement | None
 
+    def __post_init__(self) -> None:
+        _require_share(self.tracks_correct, self.tracks)
+        _require_share(self.windows_correct, self.windows)
+
+
+def _require_share(some: int, whole: int) -> None:
+    if not 0 <= some <= whole or not whole:
+        raise ValueError(f"{some} of {whole} is no share")
+
 
 @dataclass(frozen=True)
 class OperatorTime(Record):
@@ -158,6 +170,10 @@ class BatchTime(Record):
     batch: int
     ms: float
     windows_per_second: float
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.ms, self.windows_per_second) <= 0:
+            raise ValueError(f"{self.batch} windows in {self.ms} ms is no time of a batch")
 
 
 @dataclass(frozen=True, kw_only=True)

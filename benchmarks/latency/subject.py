@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from edge_genre.benchmarks.latency.result import (
 )
 from edge_genre.benchmarks.latency.streaming import Loop, Steps, Streaming
 from edge_genre.classifier import Classifier
-from edge_genre.errors import AudioError, EdgeGenreError
+from edge_genre.errors import AudioError, DataError, EdgeGenreError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.memory import peak_mb, resident_mb
 from edge_genre.host.record import Record
@@ -187,18 +187,14 @@ class Subject:
 
     def accuracy(self, data: str) -> Scored:
         """Counts of right tracks and windows, and the class that each window was given."""
+        from edge_genre.benchmarks.accuracy.evaluation import count
         from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
 
         tracks = list(labelled_tracks(self.classifier, Path(data), left_out=self._left_out))
-        right = [each.probabilities.argmax(axis=1) == each.genre for each in tracks]
-        tracks_right = [each.probabilities.mean(axis=0).argmax() == each.genre for each in tracks]
-        return Scored(
-            tracks=len(tracks),
-            tracks_correct=int(sum(tracks_right)),
-            windows=sum(map(len, right)),
-            windows_correct=int(sum(each.sum() for each in right)),
-            answers=tuple(int(n) for each in tracks for n in each.probabilities.argmax(axis=1)),
-        )
+        if not tracks:
+            raise DataError(f"{data}: holds nothing that could be classified")
+        answers = tuple(int(n) for each in tracks for n in each.probabilities.argmax(axis=1))
+        return Scored(**asdict(count(tracks)), answers=answers)
 
     def profile(self) -> tuple[OperatorTime, ...] | None:
         """Time of each kind of operator in one run, dearest first; None if the engine says none."""

@@ -59,6 +59,7 @@ _STYLE: Any = {  # releases type the names in different ways
     "grid.linewidth": 1,
     "axes.axisbelow": True,
 }
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _WIDE, _NARROW, _HALF = 900, 340, 440  # pixels
 _SCALE = 30  # height of what is below an axis
 _BINS = 120  # of a histogram, across the chart
@@ -101,21 +102,22 @@ class Chart:
         return _for_html(file.getvalue())
 
 
-_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-
-
 def _for_html(svg: str) -> str:
     """An SVG file as an element of HTML: as large as its place, without what only files need."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    start, end, rest = svg.partition(">")
-    svg = re.sub(r'\s+(xmlns|xmlns:xlink|width|height)="[^"]*"', "", start) + end + rest
-    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.S)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
-    svg = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg)
-    for colour, name in _VARIABLES.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    return re.sub(r"\n\s*", "\n", svg).strip()
+
+    def tag(found: re.Match[str]) -> str:
+        text = found[0].replace("xlink:href=", "href=")
+        text = re.sub(r' id="([^"]*)"', lambda name: name[0] if name[1] in used else "", text)
+        if text.startswith("<svg"):
+            text = re.sub(r'\s+(xmlns|xmlns:xlink|width|height)="[^"]*"', "", text)
+        for colour, name in _VARIABLES.items():
+            text = text.replace(colour, f"var(--{name})")
+        return text
+
+    # Of tags alone: whatever a text has between them, ``<`` and ``>`` of it are escaped.
+    return re.sub(r"\n\s*", "\n", re.sub("<[^>]*>", tag, svg)).strip()
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class _Scale:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         labels = [_tick(value) for value in ticks]
-        axes.set_xticklabels([*labels[:-1], f"{labels[-1]} {self.unit}"])
+        axes.set_xticklabels([*labels[:-1], f"{labels[-1]} {self.unit}".rstrip()])
 
 
 def _from_zero(values: Sequence[float], unit: str) -> _Scale:
@@ -274,22 +276,25 @@ def latency(runs: Sequence[TimedRun]) -> Chart:
     """Histograms of the time of a window, with median, p90 and p99 below."""
     totals = [run.stages.total for run in runs]
     samples = [np.maximum(total.samples, _SHORTEST) for total in totals]
-    marked = [max(value, _SHORTEST) for total in totals for value in (total.median, total.p99)]
-    every = np.concatenate([*samples, marked])
+    marked = [
+        [max(value, _SHORTEST) for value in (total.median, total.p90, total.p99)]
+        for total in totals
+    ]
+    every = np.concatenate([*samples, *marked])
     scale = _Scale(float(every.min()) / 1.05, float(every.max()) * 1.05, "ms", log=True)
     edges = np.geomspace(scale.low, scale.high, _BINS + 1)
 
     def draw(axes: Axes, index: int, top: float) -> None:
-        total = totals[index]
+        median, p90, p99 = marked[index]
         base, middle = top + 4 + _BARS, top + _BARS + 13
         counts, _ = np.histogram(samples[index], edges)
         # A single slow window is to be seen, too.
         heights = np.where(counts, np.maximum(1.5, _BARS * counts / max(1, counts.max())), 0)
         axes.stairs(base - heights, edges, baseline=base, fill=True, color=BLUE, alpha=0.5, lw=0)
-        axes.plot([total.median, total.p99], [middle, middle], color=BLUE, lw=1.5)
-        for value in (total.p90, total.p99):
+        axes.plot([median, p99], [middle, middle], color=BLUE, lw=1.5)
+        for value in (p90, p99):
             axes.plot([value, value], [middle - 4, middle + 4], color=BLUE, lw=1.5)
-        axes.plot(total.median, middle, "o", color=BLUE, mec=PAGE, ms=9, mew=1.5, clip_on=False)
+        axes.plot(median, middle, "o", color=BLUE, mec=PAGE, ms=9, mew=1.5, clip_on=False)
 
     rows = [
         _Row(
@@ -434,7 +439,7 @@ def batches(runs: Sequence[tuple[TimedRun, Sequence[BatchTime]]]) -> list[tuple[
         lines = []
         for (run, rows), full in zip(alike, run_names([run for run, _ in alike]), strict=True):
             label = full.removeprefix(f"{run.file}, ") if len(alike) > 1 else run.device
-            lines.append((_plain(label), sorted(rows, key=lambda row: row.batch)))
+            lines.append((short(_plain(label), 32), sorted(rows, key=lambda row: row.batch)))
         said = [
             f"{label}: {counted(row.batch, 'window')} in {number(row.ms)} ms, "
             f"{number(row.windows_per_second)} a second"
@@ -453,9 +458,12 @@ def _batches(
     y: _Scale,
     width: float,
 ) -> Figure:
+    columns = max(1, int(width // (50 + 8 * max(len(label) for label, _ in lines))))
+    above = 32 + 21 * -(-len(lines) // columns)  # of the legend, and what the values up are
     with mpl.rc_context(_STYLE):
-        figure = _figure(width, 300)
-        axes = figure.add_axes((60 / width, 48 / 300, 1 - 68 / width, 196 / 300))
+        figure = _figure(width, above + 244)
+        whole = figure.bbox.height
+        axes = figure.add_axes((60 / width, 48 / whole, 1 - 68 / width, 196 / whole))
         x.apply(axes, 7)
         ticks = [float(value) for value in (sizes if len(sizes) <= 6 else sizes[::-2][::-1])]
         axes.xaxis.set_major_locator(FixedLocator(ticks))
@@ -470,17 +478,12 @@ def _batches(
         for spine in axes.spines.values():
             spine.set_visible(False)
         axes.set_xlabel("windows at once")
-        _text(figure, 0, 46, "windows a second", soft=True)
+        _text(figure, 0, above - 12, "windows a second", soft=True)
         for index, (label, rows) in enumerate(lines):
             colour, dot = _LINES[index % len(_LINES)]
-            axes.plot(
-                [row.batch for row in rows],
-                [row.windows_per_second for row in rows],
-                f"{dot}-",
-                color=colour,
-                label=short(label, 24),
-                ms=6,
-                lw=2,
+            at_once, rates = zip(
+                *((row.batch, row.windows_per_second) for row in rows), strict=True
             )
-        figure.legend(loc="upper left", ncols=3, frameon=False, bbox_to_anchor=(0, 1.02))
+            axes.plot(at_once, rates, f"{dot}-", color=colour, label=label, ms=6, lw=2)
+        figure.legend(loc="upper left", ncols=columns, frameon=False, bbox_to_anchor=(0, 1.02))
     return figure

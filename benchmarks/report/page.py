@@ -38,7 +38,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Scored:
+class Recognised:
     """How much of one set of labelled music is recognised.
 
     Parameters
@@ -65,7 +65,7 @@ class Timings:
     batches: Sequence[tuple[str, charts.Chart]]
     profiles: Sequence[tuple[str, charts.Chart]]
     start: Table
-    accuracy: Sequence[Scored] = field(default_factory=tuple)
+    accuracy: Sequence[Recognised] = field(default_factory=tuple)
 
 
 def html_report(result: Result) -> str:
@@ -166,7 +166,7 @@ def _megabytes(value: float | None) -> str:
     return "" if value is None else f"{number(value)} MB"
 
 
-def _accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> list[Scored]:
+def _accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> list[Recognised]:
     """A part for each set of tracks: figures of different ones must not be compared."""
 
     def data(each: tuple[TimedRun, Accuracy]) -> str:
@@ -178,7 +178,7 @@ def _accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> list[Scored]:
         files = once(rows, lambda each: each[0].sha256)
         chart = charts.accuracy(files) if len(files) > 1 else None
         names = run_names([run for run, _ in rows])
-        found.append(Scored(name, chart, _table(f"Accuracy on {name}", names, _ACCURACY, rows)))
+        found.append(Recognised(name, chart, _table(f"Accuracy on {name}", names, _ACCURACY, rows)))
     return found
 
 

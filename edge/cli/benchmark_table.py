@@ -60,24 +60,27 @@ def _machine(result: Result) -> dict[str, str]:
 
 
 def _cost(runs: Sequence[TimedRun]) -> Table:
-    table = _table("size", "weights", "start", "load", "first\nwindow", "memory", "peak\nmemory")
+    table = _table(
+        *("size\nkB", "weights", "start\nms", "load\nms", "first window\nms"),
+        *("memory\nMB", "peak\nMB"),
+    )
     for run in runs:
         table.add_row(
             _name(run),
-            f"{run.bytes / 1000:.0f} kB",
+            f"{run.bytes / 1000:.0f}",
             run.weights or _DASH,
-            f"{run.start_ms:.0f} ms",
-            f"{run.load_ms:.0f} ms",
-            f"{run.first_window_ms:.1f} ms",
-            _megabytes(run.memory_mb.resident),
-            _megabytes(run.memory_mb.peak),
+            f"{run.start_ms:.0f}",
+            f"{run.load_ms:.0f}",
+            f"{run.first_window_ms:.1f}",
+            _rounded(run.memory_mb.resident),
+            _rounded(run.memory_mb.peak),
         )
     table.caption = "start: from the start of the process to the first genre"
     return table
 
 
 def _latency(runs: Sequence[TimedRun]) -> Table:
-    table = _table("front end", "inference", "total", "p90", "p99", "CPU", "of a\ncore")
+    table = _table("front\nend", "inference", "total", "p90", "p99", "CPU", "of a\ncore")
     for run in runs:
         stages = run.stages
         table.add_row(
@@ -145,7 +148,7 @@ def _profile(run: TimedRun) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE, caption_justify="left")
+    table = Table(box=box.SIMPLE, collapse_padding=True, caption_justify="left")
     table.add_column("model", overflow="fold", min_width=12)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
@@ -164,5 +167,5 @@ def _part(some: int, whole: int) -> str:
     return f"{some} of {whole}\n{some / whole:.1%}"
 
 
-def _megabytes(number: float | None) -> str:
-    return _DASH if number is None else f"{number:.0f} MB"
+def _rounded(number: float | None) -> str:
+    return _DASH if number is None else f"{number:.0f}"

@@ -7,20 +7,22 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from edge_genre.choices import RECIPES, SPLITS
 from edge_genre.cli.options import describe_options, json_option, rounded_hop, seconds_option
+from edge_genre.cli.training_options import metadata_option, require_framework, showing_progress
 from edge_genre.cli.view import console, print_json
 from edge_genre.errors import DataError
+from edge_genre.host.files import writing
 
 if TYPE_CHECKING:
     from edge_genre.benchmarks.accuracy.evaluation import Estimate, Evaluation, Track
     from edge_genre.classifier import Classifier
 
 _T = TypeVar("_T")
-_SPLITS = ("train", "validation", "all")
 
 
 @click.command("evaluate", no_args_is_help=True)
@@ -28,43 +30,54 @@ _SPLITS = ("train", "validation", "all")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--split",
-    type=click.Choice(_SPLITS),
-    help="Part of a features file that says which track is in which.  [default: validation]",
+    type=click.Choice(SPLITS),
+    help="Part of a features file to measure on, where the file has parts.  [default: validation]",
 )
-@seconds_option("--hop", help="From one window to the next, of audio.  [default: one window]")
+@seconds_option(
+    "--hop", help="Time from one window of audio to the next.  [default: the window's length]"
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Write evaluation.json, confusion.png and reliability.png there.",
+    help="Folder to write evaluation.json, confusion.png and reliability.png into.",
 )
 @click.option(
     "--robustness",
     is_flag=True,
-    help="Measure audio again as quiet, loud, clipped, noisy, reverberant and coded music.",
+    help="Measure a folder of audio once more under each of seven conditions: quieter, louder, "
+    "clipped, noisy, through a small loudspeaker, in a room, as MP3.",
 )
 @click.option(
     "--cross-validate",
     type=click.IntRange(2, 20),
     metavar="N",
-    help="MODEL is a recipe, such as songnet: train it N times and score every track once.",
+    help="MODEL is a recipe, such as songnet: cross-validate it with N folds, whole artists in one "
+    "fold, so that every track is scored once.",
 )
 @click.option(
     "--leaky",
     is_flag=True,
-    help="MODEL is a recipe, such as songnet: measure it on shuffled windows of tracks that it is "
-    "trained on, as most published figures are.",
+    help="MODEL is a recipe, such as songnet: train and measure it on windows that were shuffled "
+    "before they were split. Windows of one song stand on both sides, which flatters the figure.",
+)
+@metadata_option(
+    "To train a recipe: table of which artist (or album) each audio file is by: columns file, "
+    "artist, album."
 )
 @click.option(
-    "--metadata",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE.csv",
-    help="Of a recipe's folder of audio: columns file, artist, album.",
+    "--seed",
+    default=0,
+    show_default=True,
+    help="To train a recipe: seed of the random number generators.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of a recipe.")
 @click.option(
-    "--steps", type=click.IntRange(1), default=2400, show_default=True, help="Of a recipe."
+    "--steps",
+    type=click.IntRange(1),
+    default=2400,
+    show_default=True,
+    help="To train a recipe: optimizer steps.",
 )
 @json_option
 @describe_options
@@ -87,12 +100,13 @@ def command(
 
     MODEL is a file or a bundled name, or, with --cross-validate or --leaky, a recipe. DATA is a
     folder of audio, in folders by genre (or files named after it, such as rock.00001.ogg), or an
-    npz file of features: X, uint8 log-mel levels (tracks, bands, columns), y and genres, and, if
-    there are parts, split (0 train, 1 validation).
+    npz file of features: X (uint8 log-mel levels: tracks, bands, columns), y (the number of each
+    track's genre), genres (their names) and, if there are parts, split (0 train, 1 validation).
 
     A track's genre is that of the highest mean probability of its windows. Intervals are of 95 %.
-    Measured on music that the model was trained on, or on other tracks of the same artists, the
-    figures say nothing of new music.
+    The calibration error is how far confidence is from accuracy; a few tracks show some by chance,
+    even of a perfectly calibrated model. Measured on music that the model was trained on, or on
+    other tracks of the same artists, the figures say nothing of new music.
 
     Files that cannot be used are named on the standard error, and the exit code is 1.
     """
@@ -101,8 +115,9 @@ def command(
     if cross_validate or leaky:
         if cross_validate and leaky:
             raise click.UsageError("--cross-validate and --leaky exclude each other.")
-        options: dict[str, Any] = {"metadata": metadata, "seed": seed, "steps": steps}
-        evaluation, genres = _of_recipe(model, data, output, n=cross_validate, **options)
+        evaluation, genres = _of_recipe(
+            model, data, output, n=cross_validate, metadata=metadata, seed=seed, steps=steps
+        )
         protocol = "shuffled windows" if leaky else f"{cross_validate} folds"
         said: dict[str, object] = {"recipe": model, "data": str(data), "protocol": protocol}
         _give(evaluation, genres, said | evaluation.to_dict(), output, as_json=as_json)
@@ -122,7 +137,7 @@ def command(
     else:
         step = None if hop is None else rounded_hop(classifier, hop)
         tracks = list(_shown(_tracks(classifier, data, split, step, leave_out)))
-        evaluation = evaluate(_some(tracks, data), classifier.labels)
+        evaluation = evaluate(_require_any(tracks, data), classifier.labels)
     values = {"model": str(classifier.model.path), "data": str(data), "left_out": len(left_out)}
     values |= evaluation.to_dict()
     if robustness:
@@ -134,32 +149,35 @@ def command(
 
 
 def _of_recipe(
-    recipe: str, data: Path, output: Path | None, *, n: int | None, **options: Any
+    recipe: str,
+    data: Path,
+    output: Path | None,
+    *,
+    n: int | None,
+    metadata: Path | None,
+    seed: int,
+    steps: int,
 ) -> tuple[Evaluation, tuple[str, ...]]:
     """Train and measure; n folds, or shuffled windows for None."""
-    from rich.console import Console
-
-    from edge_genre.cli.train import reading, require_framework
-    from edge_genre.models.train.recipes import RECIPES
-
     if recipe not in RECIPES:
         raise click.UsageError(f"{recipe!r} is no recipe; there are {', '.join(RECIPES)}.")
     if output is None:
         raise click.UsageError("a recipe needs --output, for its checkpoints.")
-    require_framework(RECIPES[recipe])
+    from rich.console import Console
+
+    from edge_genre.models.train import recipes
+
+    require_framework(recipes.RECIPES[recipe])
     from edge_genre.models.data.dataset import load_everything
-    from edge_genre.models.train.protocols import cross_validate, leaky
+    from edge_genre.models.train.cross_validation import cross_validate, leaky_split
 
     console = Console(stderr=True)
-    steps = options["steps"]
-    plan = replace(
-        RECIPES[recipe], seed=options["seed"], steps=steps, evaluate_every=min(200, steps)
-    )
-    with reading(console) as shown:
-        given = {"metadata": options["metadata"], **shown} if data.is_dir() else {}
+    plan = replace(recipes.RECIPES[recipe], seed=seed, steps=steps, evaluate_every=min(200, steps))
+    with showing_progress(console) as shown:
+        given = {"metadata": metadata, **shown} if data.is_dir() else {}
         everything = load_everything(data, plan.spec, **given)
     if n is None:
-        return leaky(everything, output, plan, console), everything.genres
+        return leaky_split(everything, output, plan, console), everything.genres
     if len(set(everything.groups)) == len(everything):
         click.echo(
             f"edge-genre: {data}: says nothing of artists: those of one may be on both sides",
@@ -208,7 +226,7 @@ def _under_conditions(
     from edge_genre.benchmarks.accuracy.robustness import CONDITIONS, tracks_under_conditions
 
     found = tracks_under_conditions(classifier, folder, left_out=leave_out)
-    tracks = _some(list(_shown(found)), folder)
+    tracks = _require_any(list(_shown(found)), folder)
     scores = {
         name: evaluate([each[name] for each in tracks], classifier.labels)
         for name in ("", *CONDITIONS)
@@ -216,7 +234,7 @@ def _under_conditions(
     return scores.pop(""), scores
 
 
-def _some(tracks: list[_T], data: Path) -> list[_T]:
+def _require_any(tracks: list[_T], data: Path) -> list[_T]:
     if not tracks:
         raise DataError(f"{data}: holds no track that can be used")
     return tracks
@@ -238,16 +256,15 @@ def _write(
     from edge_genre.benchmarks.accuracy.plots import plot_confusion, plot_reliability
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "evaluation.json").write_text(json.dumps(values, indent=1) + "\n")
-        plot_confusion(evaluation, genres, folder / "confusion.png")
-        plot_reliability(evaluation, folder / "reliability.png")
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "evaluation.json").write_text(json.dumps(values, indent=1) + "\n")
+            plot_confusion(evaluation, genres, folder / "confusion.png")
+            plot_reliability(evaluation, folder / "reliability.png")
     except ModuleNotFoundError as error:
         raise DataError(
             f"the pictures need {error.name}: pip install matplotlib, or leave --output out"
         ) from None
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
 def _print(evaluation: Evaluation, under: dict[str, Evaluation]) -> None:
@@ -260,9 +277,10 @@ def _print(evaluation: Evaluation, under: dict[str, Evaluation]) -> None:
         "tracks": f"{_percent(found.track_accuracy)}, {found.tracks_correct} of {found.tracks}",
         "windows": f"{_percent(found.window_accuracy)}, {found.windows_correct} of {found.windows}",
         "macro F1": f"{_percent(found.macro_f1)}, of tracks",
-        "calibration error": f"{found.track_calibration_error:.1%} of tracks "
-        f"({found.track_calibration_chance:.1%} by chance), "
+        "calibration error": f"{found.track_calibration_error:.1%} of tracks, "
         f"{found.window_calibration_error:.1%} of windows",
+        "of it by chance": f"{found.track_calibration_chance:.1%} of tracks, even if confidence "
+        "were perfectly calibrated",
         "confused most": ", ".join(f"{a} and {b} ({n})" for a, b, n in found.confused[:3]) or "-",
     }
     table = Table("genre")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from edge_genre.choices import RECIPES
 from edge_genre.cli.options import json_option
+from edge_genre.cli.training_options import metadata_option, require_framework, showing_progress
 from edge_genre.cli.view import print_json
-from edge_genre.errors import DataError
-from edge_genre.host.quiet import quiet_libraries
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edge_genre.models.data.dataset import Data
+    from edge_genre.models.train.metrics import Metrics
     from edge_genre.models.train.recipes import Recipe
 
 
@@ -31,32 +29,32 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="For the model files, metrics and checkpoints; a run found there is continued.",
+    help="Folder for the model files, metrics and checkpoints; a run found there is continued.",
 )
 @click.option(
     "--recipe",
     "recipe_name",
-    type=click.Choice(["songnet", "songnet-30s", "tiny", "five-channel"]),
+    type=click.Choice(RECIPES),
     default="songnet",
     show_default=True,
-    help="Network and how it is trained: songnet hears 3 s, songnet-30s 30 s; tiny fits "
-    "microcontrollers; five-channel is trained on audio alone, by PyTorch.",
+    help="Network, and how it is trained: songnet classifies windows of 3 s, songnet-30s of 30 s; "
+    "tiny fits microcontrollers; five-channel is trained on audio alone, by PyTorch.",
 )
-@click.option("--name", help="Of the model.  [default: the recipe's name and the data's]")
-@click.option(
-    "--metadata",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE.csv",
-    help="Says which artist (or album) each file is of: columns file, artist, album.",
-)
+@click.option("--name", help="Name of the model.  [default: the recipe's name and the data's]")
+@metadata_option("Table of which artist (or album) each file is by: columns file, artist, album.")
 @click.option(
     "--share",
     type=click.FloatRange(0.05, 0.5),
     default=0.2,
     show_default=True,
-    help="Of the tracks of a folder, to measure on: whole artists, never trained on.",
+    help="Share of a folder's tracks to hold out for validation: whole artists, never trained on.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Seed of the random number generators: weights, batches, augmentation, the split.",
+)
 @click.option(
     "--steps",
     type=click.IntRange(1),
@@ -66,26 +64,33 @@ if TYPE_CHECKING:
     "--evaluate-every",
     type=click.IntRange(1),
     metavar="STEPS",
-    help="From one checkpoint to the next.  [default: the recipe's]",
+    help="Steps between evaluations, each with a checkpoint.  [default: the recipe's]",
 )
 @click.option(
     "--initial",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.keras",
-    help="Network to begin with: that of an earlier run of the same recipe.",
+    help="Pre-trained network to begin with: that of an earlier run of the same recipe.",
 )
 @click.option(
     "--embeddings",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.npz",
-    help="What a larger network says of each track of a features file, to be learned beside the "
-    "genres.",
+    help="Teacher embeddings, one for each track of a features file: the network learns to predict "
+    "them beside the genres (distillation).",
 )
-@click.option("--baselines", is_flag=True, help="Measure classical classifiers on the same parts.")
 @click.option(
-    "--model-version", default="1.0", show_default=True, help="Of the model, for the files' card."
+    "--baselines",
+    is_flag=True,
+    help="Also train and measure classical classifiers on the same parts, for comparison.",
 )
-@click.option("--license", "license_", default="", help="Of the weights, for the files' card.")
+@click.option(
+    "--model-version",
+    default="1.0",
+    show_default=True,
+    help="Version of the model, for its files and card.",
+)
+@click.option("--license", "license_", default="", help="Licence of the weights, for the card.")
 @json_option
 def command(
     data: Path,
@@ -113,14 +118,13 @@ def command(
 
     It takes half an hour on two cores, and needs TensorFlow: pip install 'edge-genre[train]'.
     """
-    from edge_genre.models.train.recipes import RECIPES
+    from edge_genre.models.train import recipes
 
-    recipe = RECIPES[recipe_name]
+    recipe = recipes.RECIPES[recipe_name]
     require_framework(recipe)
     from rich.console import Console
 
-    from edge_genre.models.data.dataset import Data
-    from edge_genre.models.publish.model_files import export
+    from edge_genre.models.publish.model_files import write_model_files
     from edge_genre.models.train.training import train
 
     console = Console(stderr=True)
@@ -130,21 +134,12 @@ def command(
         steps=steps or recipe.steps,
         evaluate_every=evaluate_every or recipe.evaluate_every,
     )
-    if data.is_dir():
-        if embeddings:
-            raise click.UsageError("--embeddings are for a features file; DATA is a folder.")
-        with reading(console) as options:
-            found = Data.of_folder(
-                data, recipe.spec, share=share, seed=seed, metadata=metadata, **options
-            )
-    else:
-        found = Data.of_file(data, recipe.spec, embeddings)
+    found = _data(data, recipe, console, share=share, metadata=metadata, embeddings=embeddings)
     metrics = train(found, output, recipe, console, initial).metrics
     if baselines:
-        metrics["baselines"] = _baselines(found, console)
-        # For the card, which is made of what stands there.
-        (output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    paths = export(
+        metrics = _with_baselines(metrics, found, console)
+        metrics.write(output)  # for the card, which is made of what stands there
+    paths = write_model_files(
         output,
         found,
         output,
@@ -154,61 +149,52 @@ def command(
         license=license_,
     )
     if as_json:
-        print_json(metrics | {"files": [str(path) for path in paths]})
-        return
-    result = metrics["validation"]
+        print_json(metrics.to_dict() | {"files": [str(path) for path in paths]})
+    else:
+        _print(metrics, paths)
+
+
+def _data(
+    path: Path,
+    recipe: Recipe,
+    console: Console,
+    *,
+    share: float,
+    metadata: Path | None,
+    embeddings: Path | None,
+) -> Data:
+    """The music in its two parts."""
+    from edge_genre.models.data.dataset import Data
+
+    if not path.is_dir():
+        return Data.of_file(path, recipe.spec, embeddings)
+    if embeddings:
+        raise click.UsageError("--embeddings are for a features file; DATA is a folder.")
+    with showing_progress(console) as shown:
+        return Data.of_folder(
+            path, recipe.spec, share=share, seed=recipe.seed, metadata=metadata, **shown
+        )
+
+
+def _with_baselines(metrics: Metrics, data: Data, console: Console) -> Metrics:
+    from edge_genre.models.train.baselines import score_baselines
+
+    scores = score_baselines(data)
+    for name, score in scores.items():
+        console.print(
+            f"{name}: windows {score.window_accuracy:.1%}, tracks {score.track_accuracy:.1%}"
+        )
+    return replace(metrics, baselines=scores)
+
+
+def _print(metrics: Metrics, paths: list[Path]) -> None:
+    result = metrics.validation
     click.echo(
-        f"{result['tracks_correct']} of {result['tracks']} tracks, "
-        f"{result['windows_correct']} of {result['windows']} windows right"
+        f"{result.tracks_correct} of {result.tracks} tracks, "
+        f"{result.windows_correct} of {result.windows} windows right"
     )
     for path in paths:
         click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
-
-
-def require_framework(recipe: Recipe) -> None:
-    """Load what a recipe is trained with, without its reports, or say that it is missing.
-
-    Raises
-    ------
-    DataError
-        It is not installed.
-    """
-    if recipe.network == "five_channel" and importlib.util.find_spec("torch") is None:
-        raise DataError("this recipe needs PyTorch: pip install 'edge-genre[train,pytorch]'")
-    if importlib.util.find_spec("tensorflow") is None:
-        raise DataError("training needs TensorFlow: pip install 'edge-genre[train]'")
-    # It tells of the processor and of drivers that are not there.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_libraries():
-        importlib.import_module("tensorflow").config.list_physical_devices()
-
-
-@contextmanager
-def reading(console: Any) -> Iterator[dict[str, Any]]:
-    """Show on a terminal how far the reading of a folder is; name what is left out."""
-    from rich.progress import Progress
-
-    with Progress(console=console, disable=not console.is_terminal) as view:
-        bar = view.add_task("reading", total=None)
-
-        def progress(done: int, total: int) -> None:
-            view.update(bar, completed=done, total=total)
-
-        def left_out(line: str) -> None:
-            view.console.print(f"edge-genre: {line}", highlight=False, markup=False)
-
-        yield {"progress": progress, "left_out": left_out}
-
-
-def _baselines(data: Data, console: Any) -> dict[str, dict[str, Any]]:
-    from edge_genre.models.train.baselines import measure
-
-    scores = measure(data)
-    for name, score in scores.items():
-        console.print(
-            f"{name}: windows {score['window_accuracy']:.1%}, tracks {score['track_accuracy']:.1%}"
-        )
-    return scores
 
 
 def _name(recipe: Recipe, data: Data) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from edge_genre.errors import DataError
+from edge_genre.host.files import reading
 
 _FILE = ("file", "path", "name")
 _NAMES = ("artist", "album")
@@ -57,10 +58,8 @@ def artists(
 def _table(path: Path) -> dict[str, dict[str, str]]:
     """For each file that is named the columns of its row."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with reading(path), path.open(encoding="utf-8-sig", newline="") as stream:
             lines = [line for line in csv.reader(stream) if line]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: is no CSV file in UTF-8 ({error})") from None
     header = [name.strip().casefold() for name in lines[0]] if lines else []

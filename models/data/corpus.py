@@ -1,25 +1,18 @@
-"""Tracks of log-mel levels to train on: loading, the feature contract, windows to measure on.
-
-A corpus file is an npz with X uint8 (tracks, bands, columns), y (tracks,), name (tracks,),
-split (tracks,) and genres (classes,), and may have group (tracks,), such as the artist. A byte is a
-level: 0 is -80 dB, and 0 dB is 255, or 63 where none is higher.
-"""
+"""Tracks of log-mel levels to train on: the feature contract, and windows to measure on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from edge_genre.benchmarks.accuracy.features_file import TOP_DB, FeaturesFile
+
 if TYPE_CHECKING:
     from edge_genre.models.data.audio_folder import AudioTrack
-
-TOP_DB = 80.0
-TRAIN, VALIDATION = 0, 1
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,8 @@ class Tracks:
     names : name of each track, str (tracks,).
     groups : what must not be on both sides of a split, such as the artist, str (tracks,).
     genres : class names in label order.
-    embeddings : what a larger network says of each track, float32 (tracks, n), if known.
+    embeddings : each track's embedding by a larger network, the teacher, to be learned beside the
+        genres (distillation), float32 (tracks, n); None to learn genres alone.
     """
 
     frames: np.ndarray
@@ -47,30 +41,31 @@ class Tracks:
     embeddings: np.ndarray | None = None
 
     @classmethod
-    def load(cls, path: Path, split: int | None, embeddings: np.ndarray | None = None) -> Self:
-        """Read the tracks of one split (`TRAIN` or `VALIDATION`) and of no other; None for all.
+    def of_features(
+        cls, file: FeaturesFile, split: int | None, embeddings: np.ndarray | None = None
+    ) -> Self:
+        """Take the tracks of one part of a features file and of no other; None for all.
 
         Parameters
         ----------
         embeddings : of all tracks of the file, in its order, (tracks, n).
+
+        Raises
+        ------
+        DataError
+            The file has no such part.
         """
-        with np.load(path, allow_pickle=False) as file:
-            chosen = np.ones(len(file["y"]), bool) if split is None else file["split"] == split
-            if not chosen.any():
-                raise ValueError(f"{path} has no track in split {split}")
-            levels = file["X"]
-            full_scale = 63 if levels.max(initial=0) <= 63 else 255
-            levels = levels[chosen].transpose(0, 2, 1)
-            names = file["name" if "name" in file else "track_id"][chosen].astype(str)
-            return cls(
-                frames=decibels(levels, full_scale).reshape(-1, levels.shape[2]),
-                lengths=np.full(len(levels), levels.shape[1]),
-                labels=file["y"][chosen].astype(np.int64),
-                names=names,
-                groups=file["group"][chosen] if "group" in file else names,
-                genres=tuple(str(genre) for genre in file["genres"]),
-                embeddings=None if embeddings is None else embeddings[chosen],
-            )
+        chosen = file.part(split)
+        levels = file.decibels(chosen)
+        return cls(
+            frames=levels.reshape(-1, levels.shape[2]),
+            lengths=np.full(len(levels), levels.shape[1]),
+            labels=file.labels[chosen],
+            names=file.names[chosen],
+            groups=file.groups[chosen],
+            genres=file.genres,
+            embeddings=None if embeddings is None else embeddings[chosen],
+        )
 
     @classmethod
     def of_audio(cls, tracks: Sequence[AudioTrack]) -> Self:
@@ -142,11 +137,6 @@ class Tracks:
         owner = np.repeat(np.arange(len(self)), counts)
         number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
         return self.starts[owner] + number * n_frames, owner
-
-
-def decibels(levels: np.ndarray, full_scale: int = 255) -> np.ndarray:
-    """Corpus bytes to dB, float32 in -80..0."""
-    return levels.astype(np.float32) * np.float32(TOP_DB / full_scale) - np.float32(TOP_DB)
 
 
 def features(db: np.ndarray) -> np.ndarray:

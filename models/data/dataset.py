@@ -10,10 +10,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from edge_genre.benchmarks.accuracy.features_file import TRAIN, VALIDATION, FeaturesFile
 from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.data.audio_folder import read_folder
-from edge_genre.models.data.corpus import TRAIN, VALIDATION, Tracks
+from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.data.grouping import grouped_split
 
 # What is known of well-known files.
@@ -34,7 +35,7 @@ class Data:
     name : of the music, for the card.
     split : how the parts were made, and by what is known of artists, for the card.
     spec : of the features.
-    embeddings : name of the file that the tracks' embeddings are from, if any.
+    embeddings : name of the file that the tracks' teacher embeddings are from, if any.
     """
 
     tracks: Tracks
@@ -46,11 +47,12 @@ class Data:
 
     @classmethod
     def of_file(cls, path: Path, spec: FrontEndSpec, embeddings: Path | None = None) -> Self:
-        """Read a corpus file with parts; see `edge_genre.models.data.corpus`.
+        """Read a features file with parts; see `edge_genre.benchmarks.accuracy.features_file`.
 
         Parameters
         ----------
-        embeddings : npz file with one array of two dimensions, a row for each track of the file.
+        embeddings : npz file of teacher embeddings: one array of two dimensions, a row for each
+            track of the file.
 
         Raises
         ------
@@ -58,8 +60,11 @@ class Data:
             It cannot be read, is of another format, or has no such parts.
         """
         name, split = _KNOWN.get(path.stem, (path.stem, "the file's own, artists unknown"))
-        learned = None if embeddings is None else _embeddings(embeddings)
-        tracks, held_out = (_loaded(path, part, spec, learned) for part in (TRAIN, VALIDATION))
+        file = _features(path, spec)
+        rows = None if embeddings is None else _embeddings(embeddings)
+        if rows is not None and len(rows) != len(file.levels):
+            raise DataError(f"{path}: does not fit the embeddings, which are of {len(rows)} tracks")
+        tracks, held_out = (Tracks.of_features(file, part, rows) for part in (TRAIN, VALIDATION))
         return cls(tracks, held_out, name, split, spec, embeddings.name if embeddings else "")
 
     @classmethod
@@ -119,7 +124,7 @@ class Data:
 
 
 def load_everything(path: Path, spec: FrontEndSpec, **reading: Any) -> Tracks:
-    """All tracks of a corpus file, or of a folder of audio, in whatever part they are.
+    """All tracks of a features file, or of a folder of audio, in whatever part they are.
 
     Raises
     ------
@@ -128,7 +133,15 @@ def load_everything(path: Path, spec: FrontEndSpec, **reading: Any) -> Tracks:
     """
     if path.is_dir():
         return Tracks.of_audio(read_folder(path, spec, **reading))
-    return _loaded(path, None, spec)
+    return Tracks.of_features(_features(path, spec), None)
+
+
+def _features(path: Path, spec: FrontEndSpec) -> FeaturesFile:
+    if spec.kind != "log_mel":
+        raise DataError(f"{path}: holds log-mel levels; {spec.kind} needs a folder of audio")
+    file = FeaturesFile.read(path)
+    file.require_fit(spec)
+    return file
 
 
 def _embeddings(path: Path) -> np.ndarray:
@@ -142,34 +155,3 @@ def _embeddings(path: Path) -> np.ndarray:
         raise DataError(f"{path}: has {len(tables)} arrays of two dimensions, expected one")
     rows = tables[0].astype(np.float32)
     return (rows - rows.mean(0)) / (rows.std(0) + np.float32(1e-6))
-
-
-def _loaded(
-    path: Path, part: int | None, spec: FrontEndSpec, embeddings: np.ndarray | None = None
-) -> Tracks:
-    if spec.kind != "log_mel":
-        raise DataError(f"{path}: holds log-mel levels; {spec.kind} needs a folder of audio")
-    try:
-        tracks = Tracks.load(path, part, embeddings)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except IndexError:
-        n = 0 if embeddings is None else len(embeddings)
-        raise DataError(f"{path}: does not fit the embeddings, which are of {n} tracks") from None
-    except KeyError as error:
-        raise DataError(
-            f"{path}: is no corpus file: has no array {error}; expected X, y, name, split, genres"
-        ) from None
-    except (AttributeError, TypeError, EOFError, zipfile.BadZipFile):
-        raise DataError(f"{path}: is neither a folder of audio nor an npz file") from None
-    except ValueError as error:
-        text = "is neither a folder of audio nor an npz file" if "pickle" in str(error) else error
-        raise DataError(f"{path}: {text}") from None
-    if tracks.frames.shape[1] != spec.n_mels:
-        raise DataError(f"{path}: has {tracks.frames.shape[1]} mel bands, expected {spec.n_mels}")
-    if tracks.lengths.min() < spec.n_frames:
-        raise DataError(
-            f"{path}: has tracks of {tracks.lengths.min()} columns, a window of this recipe has "
-            f"{spec.n_frames}"
-        )
-    return tracks

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from edge_genre.errors import AudioError, DataError
 from edge_genre.frontend import FrontEnd, FrontEndSpec, check_samples
 from edge_genre.frontend.log_mel import LogMel
 from edge_genre.frontend.spectrum import BLOCK_FRAMES, PowerSpectrum
+from edge_genre.host.files import reason, write_whole
 from edge_genre.models.data import fingerprint
 from edge_genre.results import SILENCE_DBFS, level_dbfs
 
@@ -86,7 +86,7 @@ class WholeTracks:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
-            raise AudioError(f"cannot be read ({error.strerror})") from None
+            raise AudioError(f"cannot be read ({reason(error)})") from None
         entry = self._cache / f"{digest}-{self._key}.npz"
         kept = self._load(entry)
         if kept is None:
@@ -222,18 +222,13 @@ class Windows:
 
 def _save(entry: Path, features: NDArray[np.float32], prints: NDArray[np.uint32]) -> None:
     """Write all or nothing, whatever happens meanwhile."""
+    content = io.BytesIO()
+    np.savez(content, features=features, fingerprint=prints)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=entry.parent, suffix=".part")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, features=features, fingerprint=prints)
-            part.replace(entry)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(entry, content.getvalue(), mode=0o600)
     except OSError as error:
         raise DataError(
-            f"{entry.parent}: features cannot be kept there ({error.strerror or error}): make room "
-            "or set XDG_CACHE_HOME to another folder"
+            f"{entry.parent}: features cannot be kept there ({reason(error)}): make room or set "
+            "XDG_CACHE_HOME to another folder"
         ) from None

@@ -132,6 +132,6 @@ def songnet(
     x = TemporalAttention(gru_units // 2, name="attention")(x)
     x = layers.Dropout(dropout, name="attention_dropout")(x)
     x = layers.Dense(dense or gru_units, activation="relu", name="dense")(x)
-    x = layers.Dropout(dropout, name="heard")(x)
+    x = layers.Dropout(dropout, name="features")(x)
     outputs = layers.Dense(n_classes, activation="softmax", name="genre")(x)
     return keras.Model(inputs, outputs, name="songnet")

@@ -60,14 +60,14 @@ def tiny(
     x = layers.Conv2D(width, 1, use_bias=False, name="collapse")(x)
     x = _norm_relu(x, "collapse")
     for number, dilation in enumerate(dilations, start=1):
-        heard = _separable(x, width, (5, 1), f"time{number}", dilation=(dilation, 1))
-        x = layers.Add(name=f"add{number}")([x, heard])
+        branch = _separable(x, width, (5, 1), f"time{number}", dilation=(dilation, 1))
+        x = layers.Add(name=f"add{number}")([x, branch])
     pooled = [
         layers.GlobalAveragePooling2D(name="mean")(x),
         layers.GlobalMaxPooling2D(name="maximum")(x),
     ]
     x = layers.Concatenate(name="pooled")(pooled)
-    x = layers.Dropout(dropout, name="heard")(x)
+    x = layers.Dropout(dropout, name="features")(x)
     outputs = layers.Dense(n_classes, activation="softmax", name="genre")(x)
     return keras.Model(inputs, outputs, name="tiny")
 

@@ -9,7 +9,6 @@ difference.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,9 @@ import click
 from rich.console import Console
 
 from edge_genre.models.data.dataset import Data
+from edge_genre.models.publish.measured import Ablation, Measured
 from edge_genre.models.train.augment import Augmentation
+from edge_genre.models.train.metrics import write_json
 from edge_genre.models.train.recipes import RECIPES, Recipe
 from edge_genre.models.train.training import train
 
@@ -75,19 +76,17 @@ def main(
     console = Console(stderr=True)
     base = replace(RECIPES[recipe], steps=steps, evaluate_every=steps)
     data = Data.of_file(corpus, base.spec)
-    found: dict[str, list[dict[str, Any]]] = {}
+    found = Ablation(_text(recipe, data, steps), {})
     for seed in range(seeds):
         for name, variant, begin in variants(replace(base, seed=seed), initial):
             console.print(f"{name}, seed {seed}")
             folder = output / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
-            row = train(data, folder, variant, console, begin).metrics["validation_at_last_step"]
-            found.setdefault(name, []).append(row)
-            values = {"text": _text(recipe, data, steps), "variants": found}
-            (output / "ablation.json").write_text(json.dumps(values, indent=1) + "\n")
+            last = train(data, folder, variant, console, begin).metrics.validation_at_last_step
+            runs = (*found.variants.get(name, ()), last)
+            found = replace(found, variants=found.variants | {name: runs})
+            write_json(output / "ablation.json", found.to_dict())
     if card:
-        path = card / "measured.json"
-        measured = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps(measured | {"ablation": values}, indent=1) + "\n")
+        Measured(ablation=found).write(card)
 
 
 def _text(recipe: str, data: Data, steps: int) -> str:

@@ -3,14 +3,13 @@
     python -m edge_genre.models.publish.card models/songnet-gtzan models/bundled/songnet-gtzan.*
 
 writes ``README.md`` in the folder of a run, and the same text into the model files. A folder holds
-``metrics.json``, which training writes; it may hold ``measured.json`` (see
-`edge_genre.models.publish.figures`) and ``notes.md``, which only a person can write. The headings
-follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993).
+``metrics.json``, which training writes; it may hold ``measured.json``, which
+`edge_genre.models.publish.figures` writes, and ``notes.md``, which only a person can write. The
+headings follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv:1810.03993).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,13 @@ from typing import Any
 
 import click
 
+from edge_genre.benchmarks.markdown import table
 from edge_genre.errors import DataError
 from edge_genre.model.container import split
 from edge_genre.model.file import ModelFile, ModelInfo, read, write
+from edge_genre.models.publish.measured import Ablation, Cost, Measured, Robustness
+from edge_genre.models.train.baselines import ArtistEffect
+from edge_genre.models.train.metrics import METRICS_FILE, ConfidenceCalibration, Metrics, Score
 
 CARD_FILE = "README.md"
 
@@ -32,32 +35,33 @@ with `edge-genre evaluate` before you rely on it, and do not use it for decision
 """
 
 
-def card(
-    files: Sequence[ModelFile], metrics: dict[str, Any], measured: dict[str, Any], notes: str
-) -> str:
+def card(files: Sequence[ModelFile], metrics: Metrics, measured: Measured, notes: str) -> str:
     """Return the card of a model in Markdown.
 
     Parameters
     ----------
     files : its files, which have descriptions
-    metrics : what `edge_genre.models.train.training.train` wrote
-    measured : figures beyond those, by the names in `edge_genre.models.publish.figures`
+    metrics : of the training run
+    measured : figures beyond those
     notes : a person's words on it, with headings of their own
     """
     info = _info(files[0])
     parts = [f"# {info.name} {info.version}\n\n{info.description}.\n"]
-    parts.append(_files(files, metrics, measured))
+    parts.append(_files(files, metrics, measured.cost))
     parts.append(f"## Intended use and limits\n{_LIMITS}")
     if notes:
         parts.append(notes)
     parts += [_data(metrics), _genres(metrics), _training(info, metrics)]
-    parts += [_calibration(metrics), _front_end(info)]
-    baselines = measured.get("baselines") or metrics.get("baselines")
+    parts += [_confidence(metrics.confidence), _front_end(info)]
+    baselines = measured.baselines or metrics.baselines
     if baselines:
         parts.append(_baselines(baselines))
-    for key, write_part in _MEASURED.items():
-        if key in measured:
-            parts.append(write_part(measured[key]))
+    if measured.artists:
+        parts.append(_artists(measured.artists))
+    if measured.robustness:
+        parts.append(_robustness(measured.robustness))
+    if measured.ablation:
+        parts.append(_ablation(measured.ablation))
     license_ = info.license or "none given: ask whoever trained it"
     parts.append(f"## Licence\nOf the weights: {license_}.\n")
     return "\n".join(parts)
@@ -84,14 +88,13 @@ def write_card(folder: Path, files: Sequence[Path]) -> Path:
     for model in models:
         if model.info is None:
             raise DataError(f"{model.path}: says nothing of itself: convert it again")
-    metrics = _json(folder / "metrics.json")
-    if not metrics:
-        raise DataError(f"{folder}: holds no metrics.json, which edge-genre train writes")
+    if not (folder / METRICS_FILE).exists():
+        raise DataError(f"{folder}: holds no {METRICS_FILE}, which edge-genre train writes")
     notes = folder / "notes.md"
     text = card(
         models,
-        metrics,
-        _json(folder / "measured.json"),
+        Metrics.read(folder),
+        Measured.read(folder),
         notes.read_text() if notes.exists() else "",
     )
     path = folder / CARD_FILE
@@ -102,14 +105,14 @@ def write_card(folder: Path, files: Sequence[Path]) -> Path:
     return path
 
 
-def _files(files: Sequence[ModelFile], metrics: dict[str, Any], measured: dict[str, Any]) -> str:
+def _files(files: Sequence[ModelFile], metrics: Metrics, cost: Cost | None) -> str:
     """One row a form, with the network as it was trained for comparison."""
     rows = []
-    costs = measured.get("cost", {})
+    last = metrics.validation_at_last_step
     for file in files:
         graph, _ = split(file.content)
         counts = {row["unit"]: row for row in _info(file).accuracy}
-        cost = costs.get(file.path.suffix[1:], {})
+        times = cost and cost.times.get(file.path.suffix[1:])
         rows.append(
             [
                 f"`{file.path.name}`",
@@ -117,62 +120,64 @@ def _files(files: Sequence[ModelFile], metrics: dict[str, Any], measured: dict[s
                 f"{len(graph) / 1000:.0f} kB",
                 *(_interval(counts[unit]) for unit in ("window", "track")),
                 f"{counts['track']['calibration_error']:.1%}",
-                f"{cost['front_end_ms']:.2f} + {cost['inference_ms']:.2f} ms" if cost else "",
+                f"{times.front_end_ms:.2f} + {times.inference_ms:.2f} ms" if times else "",
             ]
         )
-    found = metrics["validation"]
-    trained = (_share(found[f"{unit}s_correct"], found[f"{unit}s"]) for unit in ("window", "track"))
-    error = f"{metrics['calibration']['track_error'][1]:.1%}"
-    rows.append(["as trained", "fp32", f"{metrics['parameters']:,} weights", *trained, error, ""])
+    error = f"{metrics.confidence.track_error[1]:.1%}"
+    rows.append(
+        [
+            *("as trained", "fp32", f"{metrics.parameters:,} weights"),
+            *_shares(metrics.validation),
+            *(error, ""),
+        ]
+    )
     window = _info(files[0]).front_end
     seconds = f"{window.window_seconds:g} s " if window else ""
     right = [f"{seconds}windows right", "tracks right", "calibration error of tracks"]
     heads = ["file", "weights", "graph", *right, "time a window"]
     text = _table(heads, rows)
-    if costs:
-        text += f"\nTimes are front end + inference on one thread of {costs['machine']}, medians."
-        if costs.get("multiply_accumulates"):
-            millions = costs["multiply_accumulates"] / 1e6
+    if cost:
+        text += f"\nTimes are front end + inference on one thread of {cost.machine}, medians."
+        if cost.multiply_accumulates:
+            millions = cost.multiply_accumulates / 1e6
             text += f" {millions:.1f} million multiply-accumulates a window."
         text += "\n"
     return (
         f"## Files\n{text}\nAccuracy with 95 % intervals (of windows from resampled tracks, since "
-        f"the windows of a track are much alike; of tracks Wilson's), on {metrics['data']}'s "
-        f"validation part; split: {metrics['split']}. A track is named by the mean probability of "
-        f"its windows. The step that is published was chosen {metrics['chosen']}, so these figures "
-        f"flatter a little; the last step, which was not chosen, has {_last(metrics)}.\n"
+        f"the windows of a track are much alike; of tracks Wilson's), on {metrics.data}'s "
+        f"validation part; split: {metrics.split}. A track is named by the mean probability of "
+        f"its windows. The step that is published was chosen {metrics.chosen}, so these figures "
+        f"flatter a little; the last step, which was not chosen, has {_last(last)}.\n"
     )
 
 
-def _last(metrics: dict[str, Any]) -> str:
-    row = metrics["validation_at_last_step"]
+def _last(score: Score) -> str:
     return (
-        f"{row['windows_correct']} windows ({row['window_accuracy']:.1%}) and "
-        f"{row['tracks_correct']} tracks ({row['track_accuracy']:.1%})"
+        f"{score.windows_correct} windows ({score.window_accuracy:.1%}) and "
+        f"{score.tracks_correct} tracks ({score.track_accuracy:.1%})"
     )
 
 
-def _data(metrics: dict[str, Any]) -> str:
-    training = metrics.get("training_genres", {})
+def _data(metrics: Metrics) -> str:
     rows = [
-        [genre, str(training.get(genre, "")), str(found["tracks"])]
-        for genre, found in metrics["genres"].items()
+        [genre, str(metrics.training_genres[genre]), str(found.tracks)]
+        for genre, found in metrics.genres.items()
     ]
-    rows.append(["all", str(metrics["training_tracks"]), str(metrics["validation"]["tracks"])])
-    return f"## Data\n{metrics['data']}; split: {metrics['split']}.\n\n" + _table(
+    rows.append(["all", str(metrics.training_tracks), str(metrics.validation.tracks)])
+    return f"## Data\n{metrics.data}; split: {metrics.split}.\n\n" + _table(
         ["genre", "training tracks", "validation tracks"], rows
     )
 
 
-def _genres(metrics: dict[str, Any]) -> str:
+def _genres(metrics: Metrics) -> str:
     rows = []
-    for genre, found in metrics["genres"].items():
-        others = {name: n for name, n in found["taken_for"].items() if name != genre}
+    for genre, found in metrics.genres.items():
+        others = {name: n for name, n in found.taken_for.items() if name != genre}
         wrong = sorted(others.items(), key=lambda each: -each[1])[:3]
         rows.append(
             [
                 genre,
-                f"{found['correct']} of {found['tracks']}",
+                f"{found.correct} of {found.tracks}",
                 ", ".join(f"{name} {n}" for name, n in wrong),
             ]
         )
@@ -181,30 +186,29 @@ def _genres(metrics: dict[str, Any]) -> str:
     )
 
 
-def _training(info: ModelInfo, metrics: dict[str, Any]) -> str:
+def _training(info: ModelInfo, metrics: Metrics) -> str:
     lines = [
-        f"`{info.training.get('recipe', '')}`: {metrics['steps']:,} steps of "
-        f"{metrics['recipe']['batch']} windows, seed {metrics['seed']}, step "
-        f"{metrics['chosen_step']:,} published, {metrics['wall_seconds'] / 60:.0f} minutes."
+        f"`{info.training.get('recipe', '')}`: {metrics.steps:,} steps of "
+        f"{metrics.recipe['batch']} windows, seed {metrics.seed}, step "
+        f"{metrics.chosen_step:,} published, {metrics.wall_seconds / 60:.0f} minutes."
     ]
-    initial = metrics.get("initial")
+    initial = metrics.initial
     if initial:
-        lines.append(f"It began with `{initial['file']}` (SHA-256 {initial['sha256'][:16]}...).")
+        lines.append(f"It began with `{initial.file}` (SHA-256 {initial.sha256[:16]}...).")
     return "## Training\n" + " ".join(lines) + "\n"
 
 
-def _calibration(metrics: dict[str, Any]) -> str:
-    found = metrics["calibration"]
-    windows, tracks = found["window_error"], found["track_error"]
+def _confidence(found: ConfidenceCalibration) -> str:
+    windows, tracks = found.window_error, found.track_error
     return (
         "## Confidence\n"
-        f"The logits are divided by {found['temperature']:g}, and those of the mean over a "
-        f"song's windows, where it has several, by {found['song_temperature']:g}; both numbers "
+        f"The logits are divided by {found.temperature:g}, and those of the mean over a "
+        f"song's windows, where it has several, by {found.song_temperature:g}; both numbers "
         "were fitted on the validation part. Expected calibration error there: windows "
         f"{windows[0]:.1%} before "
         f"and {windows[1]:.1%} after, tracks {tracks[0]:.1%} and {tracks[1]:.1%}; of tracks "
-        f"{found['cross_fitted_error']:.1%} if each half is measured with what was fitted on the "
-        f"other. Were confidence perfect, it would come out as {found['chance_error']:.1%} with so "
+        f"{found.cross_fitted_error:.1%} if each half is measured with what was fitted on the "
+        f"other. Were confidence perfect, it would come out as {found.chance_error:.1%} with so "
         "few tracks (ten bins).\n"
     )
 
@@ -217,63 +221,62 @@ def _front_end(info: ModelInfo) -> str:
     return f"## Front end\n{values}; hash {spec.hash}.\n"
 
 
-def _baselines(scores: dict[str, Any]) -> str:
-    rows = [
-        [name, *(_share(row[f"{unit}s_correct"], row[f"{unit}s"]) for unit in ("window", "track"))]
-        for name, row in scores.items()
-    ]
+def _baselines(scores: dict[str, Score]) -> str:
     return (
         "## Classical classifiers on the same parts\n"
         "On mean, deviation, two percentiles and mean change of each row of a window.\n\n"
-        + _table(["classifier", "windows", "tracks"], rows)
+        + _table(
+            ["classifier", "windows", "tracks"],
+            [[name, *_shares(score)] for name, score in scores.items()],
+        )
     )
 
 
-def _robustness(found: dict[str, Any]) -> str:
-    plain = found["tracks_correct"]
+def _robustness(found: Robustness) -> str:
     rows = [
-        [name, str(n), f"{100 * (n - plain) / found['tracks']:+.1f} points"]
-        for name, n in found["conditions"].items()
+        [name, str(n), f"{100 * (n - found.tracks_correct) / found.tracks:+.1f} points"]
+        for name, n in found.conditions.items()
     ]
     return (
-        f"## Robustness\n{found['data']}: {plain} of {found['tracks']} right as they are "
+        f"## Robustness\n{found.data}: {found.tracks_correct} of {found.tracks} right as they are "
         f"(`edge-genre evaluate --robustness`). They are few: a track is "
-        f"{100 / found['tracks']:.1f} points.\n\n" + _table(["heard as", "right", "change"], rows)
+        f"{100 / found.tracks:.1f} points.\n\n" + _table(["heard as", "right", "change"], rows)
     )
 
 
-def _ablation(found: dict[str, Any]) -> str:
+def _ablation(found: Ablation) -> str:
     rows = []
-    for name, runs in found["variants"].items():
-        windows = [run["window_accuracy"] for run in runs]
-        tracks = [run["track_accuracy"] for run in runs]
+    for name, runs in found.variants.items():
+        windows = [run.window_accuracy for run in runs]
+        tracks = [run.track_accuracy for run in runs]
         rows.append([name, str(len(runs)), _mean(windows), _mean(tracks)])
-    return f"## What brought what\n{found['text']}\n\n" + _table(
+    return f"## What brought what\n{found.text}\n\n" + _table(
         ["recipe", "seeds", "windows right", "tracks right"], rows
     )
 
 
-def _artists(found: dict[str, Any]) -> str:
+def _artists(found: ArtistEffect) -> str:
     rows = [
         [genre, f"{apart:.0%}", f"{mixed:.0%}"]
-        for genre, apart, mixed in zip(found["genres"], found["apart"], found["mixed"], strict=True)
+        for genre, apart, mixed in zip(found.genres, found.apart, found.mixed, strict=True)
     ]
-    rows.append(["all tracks", f"{found['all_apart']:.1%}", f"{found['all_mixed']:.1%}"])
-    return f"## How much is recognising the artist\n{found['text']}\n\n" + _table(
+    rows.append(["all tracks", f"{found.all_apart:.1%}", f"{found.all_mixed:.1%}"])
+    return f"## How much is recognising the artist\n{found.text}\n\n" + _table(
         ["genre", "artists apart", "artists mixed"], rows
     )
-
-
-_MEASURED = {
-    "artists": _artists,
-    "robustness": _robustness,
-    "ablation": _ablation,
-}
 
 
 def _interval(row: dict[str, Any]) -> str:
     ends = f"{row['low']:.1%} to {row['high']:.1%}"
     return f"{row['correct'] / row['n']:.1%} ({ends}), {row['correct']:,} of {row['n']:,}"
+
+
+def _shares(score: Score) -> tuple[str, str]:
+    """Of windows and of tracks that are right."""
+    return (
+        _share(score.windows_correct, score.windows),
+        _share(score.tracks_correct, score.tracks),
+    )
 
 
 def _share(correct: int, n: int) -> str:
@@ -285,18 +288,13 @@ def _mean(values: Sequence[float]) -> str:
     return f"{mean:.1%} ({min(values):.1%} to {max(values):.1%})"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return table(head, rows) + "\n"
 
 
 def _info(file: ModelFile) -> ModelInfo:
     assert file.info is not None
     return file.info
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 @click.command(help="Write the card of a run into its folder and its model files.")

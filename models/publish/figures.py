@@ -10,17 +10,17 @@ what was there, all else stays.
 from __future__ import annotations
 
 import csv
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
+from edge_genre.benchmarks.accuracy.evaluation import count
 from edge_genre.benchmarks.accuracy.robustness import CONDITIONS, tracks_under_conditions
 from edge_genre.classifier import Classifier
 from edge_genre.convert.verify.graph_facts import multiply_accumulates
@@ -29,23 +29,16 @@ from edge_genre.host.machine import this_machine
 from edge_genre.host.timing import medians
 from edge_genre.model.container import split
 from edge_genre.models.data.dataset import Data
-from edge_genre.models.train.baselines import artist_effect, measure
-from edge_genre.results import song_probabilities
+from edge_genre.models.publish.measured import Cost, Measured, Robustness, Times
+from edge_genre.models.train.baselines import artist_effect, score_baselines
 
-MEASURED_FILE = "measured.json"
 _RUNS = 200
 
-_ARTISTS = """\
-A linear SVM on statistics of windows, trained twice: with artists apart, and on parts of the same
-sizes drawn by lot from the same tracks, so that artists stand on both sides (mean of five draws).
-The difference is knowledge of artists and albums, which is of no use for a new song. Genres that
-lose most have few artists in the training part; no network can learn from them what all artists of
-the genre have in common."""
 
-
-def cost(files: tuple[Path, ...]) -> dict[str, Any]:
-    """Median times of one window on one thread, by the kind of file, and multiply-accumulates."""
-    found: dict[str, Any] = {"machine": this_machine().cpu}
+def cost(files: tuple[Path, ...]) -> Cost:
+    """Measure a window of each file on one thread, and count the TFLite graph's operations."""
+    found: dict[str, Times] = {}
+    operations = None
     for path in files:
         classifier = Classifier.load(path)
         front_end = FrontEnd(classifier.spec)
@@ -59,30 +52,27 @@ def cost(files: tuple[Path, ...]) -> dict[str, Any]:
             },
             rounds=_RUNS,
         )
-        found[path.suffix[1:]] = {name: round(1e3 * time, 3) for name, time in times.items()}
+        found[path.suffix[1:]] = Times(**{name: round(1e3 * t, 3) for name, t in times.items()})
         if path.suffix == ".tflite":
             graph, _ = split(classifier.model.content)
-            found["multiply_accumulates"] = multiply_accumulates(graph)
-    return found
+            operations = multiply_accumulates(graph)
+    return Cost(this_machine().cpu, found, operations)
 
 
-def robustness(model: Path, clips: Path) -> dict[str, Any]:
-    """Validation clips right as they are, and under each condition."""
+def robustness(model: Path, clips: Path) -> Robustness:
+    """Count the validation clips that are right as they are, and under each condition."""
     classifier = Classifier.load(model)
-    right = dict.fromkeys(("", *CONDITIONS), 0)
-    count = 0
     with _validation(clips) as folder:
-        for tracks in tracks_under_conditions(classifier, folder, left_out=_refuse):
-            count += 1
-            for name, track in tracks.items():
-                said = song_probabilities(track.probabilities, track.temperature).argmax()
-                right[name] += int(said == track.genre)
-    return {
-        "data": "The validation clips' audio",
-        "tracks": count,
-        "tracks_correct": right.pop(""),
-        "conditions": right,
+        found = [*tracks_under_conditions(classifier, folder, left_out=_refuse)]
+    right = {
+        name: count([tracks[name] for tracks in found]).tracks_correct for name in ("", *CONDITIONS)
     }
+    return Robustness(
+        data="The validation clips' audio",
+        tracks=len(found),
+        tracks_correct=right.pop(""),
+        conditions=right,
+    )
 
 
 @contextmanager
@@ -107,18 +97,14 @@ def _refuse(line: str) -> None:
 @click.option("--corpus", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--clips", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(folder: Path, files: tuple[Path, ...], corpus: Path | None, clips: Path | None) -> None:
-    path = folder / MEASURED_FILE
-    values = json.loads(path.read_text()) if path.exists() else {}
-    values["cost"] = cost(files)
+    found = Measured(cost=cost(files))
     if corpus:
         data = Data.of_file(corpus, Classifier.load(files[0]).spec)
-        values["baselines"] = measure(data)
-        values["artists"] = {"text": _ARTISTS, **artist_effect(data)}
+        found = replace(found, baselines=score_baselines(data), artists=artist_effect(data))
     if clips:
         (model,) = (file for file in files if file.suffix == ".tflite")
-        values["robustness"] = robustness(model, clips)
-    path.write_text(json.dumps(values, indent=1) + "\n")
-    click.echo(path)
+        found = replace(found, robustness=robustness(model, clips))
+    click.echo(found.write(folder))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ accuracy is counted on all validation windows, in their real engines.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from edge_genre.benchmarks.accuracy.evaluation import Track, evaluate
+from edge_genre.benchmarks.accuracy.evaluation import (
+    Estimate,
+    Evaluation,
+    evaluate,
+    tracks_of_windows,
+)
 from edge_genre.classifier import Classifier
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import KEPT
@@ -24,12 +28,13 @@ from edge_genre.model.container import split
 from edge_genre.model.file import write
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.publish.card import write_card
+from edge_genre.models.train.metrics import Metrics
 from edge_genre.models.train.recipes import Recipe
 
 _MOST_WINDOWS = 2000  # to hold a file against its source on, and to find its ranges
 
 
-def export(
+def write_model_files(
     run: Path,
     data: Data,
     output: Path,
@@ -55,115 +60,115 @@ def export(
     GateError
         No form of a format agrees with the network.
     """
-    metrics = json.loads((run / "metrics.json").read_text())
-    last = metrics["validation_at_last_step"]
-    song_temperature = metrics["calibration"]["song_temperature"]
-    (source,) = run.glob("model.*")
-    training = {
-        "data": f"{data.name}, {metrics['training_tracks']} tracks",
-        "split": data.split,
-        "recipe": f"edge-genre train --recipe {recipe.name} --seed {recipe.seed} "
-        f"--steps {recipe.steps}",
-        "chosen": metrics["chosen"],
-        "last_step": f"{last['windows_correct']} of {last['windows']} windows, "
-        f"{last['tracks_correct']} of {last['tracks']} tracks, not chosen",
-        "parameters": metrics["parameters"],
-    }
-    if data.embeddings:
-        training["recipe"] += f" --embeddings {data.embeddings}"
-    if metrics["initial"]:
-        training["recipe"] += f" --initial {metrics['initial']['file']}"
-        training["initial_sha256"] = metrics["initial"]["sha256"]
+    metrics = Metrics.read(run)
+    song_temperature = metrics.confidence.song_temperature
+    facts = _training_facts(data, metrics, recipe)
     paths = []
     output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        windows, owner = data.tracks.windows(recipe.n_frames)
-        some = np.random.default_rng(0).permutation(len(windows))[:_MOST_WINDOWS]
-        calibration = Path(folder) / f"{data.name} training windows.npz"
-        np.savez(calibration, X=windows[some], y=data.tracks.labels[owner[some]])
-        for suffix, quantizations in recipe.formats.items():
-            report = convert(
-                source,
-                output=Path(folder),
-                name=name,
-                to=[suffix],
-                quantize=quantizations,
-                labels=data.tracks.genres,
-                front_end=data.spec,
-                architecture=recipe.architecture,
-                target=recipe.target if suffix == "tflite" else "litert",
-                calibrate=calibration,
-                license=license,
-                description=f"{recipe.description}; "
-                f"{len(data.tracks.genres)} genres of {data.name}",
-            )
-            kept = [result.path for result in report.results if result.status == KEPT]
-            if not kept:
-                raise GateError(next(report.problems()))
-            measured = [
-                _measured(Classifier.load(path), data, song_temperature) for path in kept if path
-            ]
-            classifier, accuracy = max(measured, key=lambda each: _rank(each[1]))
+        windows = _training_windows(data, recipe, Path(folder))
+        for suffix in recipe.formats:
+            forms = _converted(run, data, recipe, suffix, windows, name, license)
+            classifiers = [Classifier.load(form) for form in forms]
+            results = [_evaluated(each, data, song_temperature) for each in classifiers]
+            # The first of those that recognise most.
+            rights = [each.windows_correct + each.tracks_correct for each in results]
+            best = rights.index(max(rights))
             info = replace(
-                classifier.info,
+                classifiers[best].info,
                 name=name,
                 version=version,
-                training=training,
-                accuracy=accuracy,
+                training=facts,
+                accuracy=tuple(_figures(results[best], data)),
                 song_temperature=song_temperature,
             )
             paths.append(output / f"{name}.{suffix}")
-            write(paths[-1], split(classifier.model.content)[0], info)
+            write(paths[-1], split(classifiers[best].model.content)[0], info)
     write_card(run, paths)
     return paths
 
 
-def _measured(
-    classifier: Classifier, data: Data, song_temperature: float
-) -> tuple[Classifier, tuple[dict[str, Any], ...]]:
-    """Counts of right windows and right tracks of the validation part."""
+def _training_facts(data: Data, metrics: Metrics, recipe: Recipe) -> dict[str, Any]:
+    """What the file says of its training."""
+    last = metrics.validation_at_last_step
+    facts: dict[str, Any] = {
+        "data": f"{data.name}, {metrics.training_tracks} tracks",
+        "split": data.split,
+        "recipe": f"edge-genre train --recipe {recipe.name} --seed {recipe.seed} "
+        f"--steps {recipe.steps}",
+        "chosen": metrics.chosen,
+        "last_step": f"{last.windows_correct} of {last.windows} windows, "
+        f"{last.tracks_correct} of {last.tracks} tracks, not chosen",
+        "parameters": metrics.parameters,
+    }
+    if data.embeddings:
+        facts["recipe"] += f" --embeddings {data.embeddings}"
+    if metrics.initial:
+        facts["recipe"] += f" --initial {metrics.initial.file}"
+        facts["initial_sha256"] = metrics.initial.sha256
+    return facts
+
+
+def _converted(
+    run: Path, data: Data, recipe: Recipe, suffix: str, windows: Path, name: str, license_: str
+) -> list[Path]:
+    """Forms of the network in one format that agree with it, beside the windows."""
+    (source,) = run.glob("model.*")
+    report = convert(
+        source,
+        output=windows.parent,
+        name=name,
+        to=[suffix],
+        quantize=recipe.formats[suffix],
+        labels=data.tracks.genres,
+        front_end=data.spec,
+        architecture=recipe.architecture,
+        target=recipe.target if suffix == "tflite" else "litert",
+        calibrate=windows,
+        license=license_,
+        description=f"{recipe.description}; {len(data.tracks.genres)} genres of {data.name}",
+    )
+    kept = [result.path for result in report.results if result.status == KEPT and result.path]
+    if not kept:
+        raise GateError(next(report.problems()))
+    return kept
+
+
+def _training_windows(data: Data, recipe: Recipe, folder: Path) -> Path:
+    """Write windows to find ranges of activations on, and to compare files with the network on."""
+    windows, owner = data.tracks.windows(recipe.n_frames)
+    chosen = np.random.default_rng(0).permutation(len(windows))[:_MOST_WINDOWS]
+    path = folder / f"{data.name} training windows.npz"
+    np.savez(path, X=windows[chosen], y=data.tracks.labels[owner[chosen]])
+    return path
+
+
+def _evaluated(classifier: Classifier, data: Data, song_temperature: float) -> Evaluation:
+    """How right a model file is on the validation part."""
     windows, owner = data.held_out.windows(data.spec.n_frames)
     if windows.shape[1:] != classifier.spec.shape:  # PyTorch has channels first, TFLite last
         windows = np.moveaxis(windows, 1, -1)
     rows = np.stack([classifier.run(np.ascontiguousarray(window)) for window in windows])
-    found = evaluate(
-        [
-            Track(str(name), int(label), rows[owner == number], song_temperature)
-            for number, (name, label) in enumerate(
-                zip(data.held_out.names, data.held_out.labels, strict=True)
-            )
-        ],
-        data.held_out.genres,
+    tracks = tracks_of_windows(
+        rows,
+        owner,
+        data.held_out.labels,
+        names=data.held_out.names,
+        temperature=song_temperature,
     )
-    text = f"validation tracks of {data.name}; split: {data.split}"
-    return classifier, tuple(
-        {
-            "data": text,
+    return evaluate(tracks, data.held_out.genres)
+
+
+def _figures(found: Evaluation, data: Data) -> Iterator[dict[str, Any]]:
+    """What the file says of its accuracy: a row for windows, and one for tracks."""
+    for unit in ("window", "track"):
+        share: Estimate = getattr(found, f"{unit}_accuracy")
+        yield {
+            "data": f"validation tracks of {data.name}; split: {data.split}",
             "unit": unit,
-            "n": n,
-            "correct": correct,
+            "n": getattr(found, f"{unit}s"),
+            "correct": getattr(found, f"{unit}s_correct"),
             "low": round(share.low, 4),
             "high": round(share.high, 4),
-            "calibration_error": round(error, 4),
+            "calibration_error": round(getattr(found, f"{unit}_calibration_error"), 4),
         }
-        for unit, n, correct, share, error in (
-            (
-                "window",
-                found.windows,
-                found.windows_correct,
-                found.window_accuracy,
-                found.window_calibration_error,
-            ),
-            (
-                "track",
-                found.tracks,
-                found.tracks_correct,
-                found.track_accuracy,
-                found.track_calibration_error,
-            ),
-        )
-    )
-
-
-def _rank(accuracy: Sequence[dict[str, Any]]) -> int:
-    return sum(row["correct"] for row in accuracy)

@@ -5,7 +5,8 @@ This module loads no framework, so that commands can name the recipes before the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edge_genre.frontend import FrontEndSpec
@@ -34,7 +35,7 @@ class Recipe:
     smoothing : label smoothing.
     mix : alpha of mixup's beta distribution.
     momentum : of the moving average of the weights, which is what gets evaluated and saved.
-    embedding : weight of a larger network's embeddings, where there are any, beside the genres.
+    embedding : weight of the teacher embeddings' loss, where there are any, beside the genres'.
     evaluate_every : steps between evaluations and checkpoints.
     augmentation : how far a window may stray.
     """
@@ -63,6 +64,11 @@ class Recipe:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.crop is not None and not 2 <= self.crop <= self.n_frames:
             raise ValueError(f"crop is {self.crop}; it must lie in 2..{self.n_frames}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as JSON has them: two recipes are one if these are equal."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
 
     @property
     def spec(self) -> FrontEndSpec:
@@ -93,7 +99,7 @@ class Recipe:
 
     @property
     def description(self) -> str:
-        """What is said of the network, and of what it hears."""
+        """The network and its input in a few words, for the model files."""
         networks = {
             "songnet": "CNN + GRU + attention",
             "tiny": "separable CNN",
@@ -101,8 +107,7 @@ class Recipe:
         }
         features = {"log_mel": "log-mel", "five_channel": "MFCC, deltas, beats and chroma"}
         spec = self.spec
-        heard = f"{spec.window_seconds:g} s of {features[spec.kind]}"
-        return f"{networks[self.network]} on {heard}"
+        return f"{networks[self.network]} on {spec.window_seconds:g} s of {features[spec.kind]}"
 
     @property
     def n_frames(self) -> int:

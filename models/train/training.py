@@ -1,39 +1,45 @@
 """Train a recipe's network on two processor cores; `edge-genre train` is the command.
 
 Started again with the same options, a run goes on from where it was stopped. Its folder receives
-`model.keras` (`model.ckpt` from PyTorch), which is the best step, calibrated; `best` and `last`
-with the same suffix as they were trained; `metrics.json`, `history.json`, `history.png` and a
-checkpoint.
+`model.keras` (`model.ckpt` from PyTorch), which is the best step with calibrated confidence; `best`
+and `last` with the same suffix as they were trained; `metrics.json`, `history.json`, `history.png`
+and a checkpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from edge_genre.benchmarks.accuracy.evaluation import Track, tracks_of_windows
 from edge_genre.errors import DataError
-from edge_genre.models.data.corpus import Tracks
+from edge_genre.host.files import writing
 from edge_genre.models.data.dataset import Data
-from edge_genre.models.train.augment import mixup
+from edge_genre.models.train.batches import training_batches
+from edge_genre.models.train.metrics import (
+    ConfidenceCalibration,
+    History,
+    Initial,
+    Metrics,
+    Step,
+    read_json,
+    recognised,
+    score,
+    write_json,
+)
+from edge_genre.models.train.plots import plot_history
 from edge_genre.models.train.recipes import Recipe
-from edge_genre.models.train.temperature import calibrate
+from edge_genre.models.train.temperature import calibrate_confidence
 
-_DIFFERENCES = {
-    "recipe": "of another recipe",
-    "tracks": "on other tracks",
-    "initial": "that began otherwise",
-}
+_CHOSEN = "by windows correct on the validation tracks that the figures are for"
 
 
 @dataclass(frozen=True)
@@ -43,15 +49,15 @@ class Run:
     Parameters
     ----------
     metrics : what `metrics.json` holds.
-    last : probabilities of the held-out windows at the last step, (windows, classes).
+    last : the held-out tracks, as the network at the last step classifies them.
     """
 
-    metrics: dict[str, Any]
-    last: np.ndarray
+    metrics: Metrics
+    last: list[Track]
 
 
-class Learner(Protocol):
-    """A network in training; `keras_learner.KerasLearner` says what each does."""
+class Trainer(Protocol):
+    """A network in training; `keras_trainer.KerasTrainer` says what each does."""
 
     suffix: str
 
@@ -69,116 +75,17 @@ class Learner(Protocol):
     def resume(self, folder: Path) -> bool: ...
 
 
-def training_batch(tracks: Tracks, recipe: Recipe, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """The batch of one step, float32: features (batch, ...), targets (batch, classes + embedding).
-
-    It depends on the seed and the step alone, so a resumed run sees what an unbroken one sees.
-    """
-    rng = np.random.default_rng([recipe.seed, step])
-    # A permutation rather than free draws: no track is left out for long.
-    chosen = np.resize(rng.permutation(len(tracks)), recipe.batch)
-    x = recipe.augmentation.windows(tracks, chosen, recipe.crop or recipe.n_frames, rng)
-    n_classes = len(tracks.genres)
-    y = np.full((recipe.batch, n_classes), recipe.smoothing / n_classes, np.float32)
-    y[np.arange(recipe.batch), tracks.labels[chosen]] += 1 - recipe.smoothing
-    if tracks.embeddings is not None:
-        y = np.hstack([y, tracks.embeddings[chosen]])
-    return mixup(x, y, recipe.mix, rng)
-
-
-def training_batches(
-    tracks: Tracks, recipe: Recipe, first: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The batches of steps `first` .. `recipe.steps` - 1, each made while the one before trains."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(training_batch, tracks, recipe, first)
-        for step in range(first, recipe.steps):
-            batch = ahead.result()
-            if step + 1 < recipe.steps:
-                ahead = pool.submit(training_batch, tracks, recipe, step + 1)
-            yield batch
-
-
-def score(probabilities: np.ndarray, owner: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Count what is right: single windows, and tracks by the mean probability of their windows.
-
-    Parameters
-    ----------
-    probabilities : (windows, classes).
-    owner : the track that each window is of, (windows,).
-    labels : (tracks,).
-    """
-    truth = labels[owner]
-    right = probabilities.argmax(1) == truth
-    said = _tracks(probabilities, owner, len(labels)).argmax(1)
-    likelihood = probabilities[np.arange(len(truth)), truth]
-    return {
-        "windows": len(right),
-        "windows_correct": int(right.sum()),
-        "window_accuracy": round(float(right.mean()), 4),
-        "tracks": len(labels),
-        "tracks_correct": int((said == labels).sum()),
-        "track_accuracy": round(float((said == labels).mean()), 4),
-        "window_loss": round(float(-np.log(np.maximum(likelihood, 1e-7)).mean()), 4),
-    }
-
-
-def genre_table(
-    probabilities: np.ndarray, owner: np.ndarray, labels: np.ndarray, genres: tuple[str, ...]
-) -> dict[str, dict[str, Any]]:
-    """For each genre: its tracks, how many were recognised, and what its tracks were taken for."""
-    said = _tracks(probabilities, owner, len(labels)).argmax(1)
-    table = {}
-    for label, genre in enumerate(genres):
-        counts = np.bincount(said[labels == label], minlength=len(genres))
-        table[genre] = {
-            "tracks": int(counts.sum()),
-            "correct": int(counts[label]),
-            "taken_for": {genres[i]: int(n) for i, n in enumerate(counts) if n},
-        }
-    return table
-
-
-def _tracks(probabilities: np.ndarray, owner: np.ndarray, n_tracks: int) -> np.ndarray:
-    """Sum of the probabilities of each track's windows, (tracks, classes)."""
-    sums = np.zeros((n_tracks, probabilities.shape[1]))
-    np.add.at(sums, owner, probabilities)
-    return sums
-
-
-def plot_history(history: list[dict[str, Any]], path: Path) -> None:
-    """Draw loss and validation accuracy over the steps."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    steps = [row["step"] for row in history]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    left.plot(steps, [row["train_loss"] for row in history], label="training, mixed and smoothed")
-    left.plot(steps, [row["window_loss"] for row in history], label="validation windows")
-    left.set(xlabel="step", ylabel="cross-entropy")
-    right.plot(steps, [row["window_accuracy"] for row in history], label="validation windows")
-    right.plot(steps, [row["track_accuracy"] for row in history], label="validation tracks")
-    right.set(xlabel="step", ylabel="accuracy", ylim=(0, 1))
-    for axes in (left, right):
-        axes.legend()
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
-
-
-def learner_of(recipe: Recipe, data: Data, initial: Path | None = None) -> Learner:
+def make_trainer(recipe: Recipe, data: Data, initial: Path | None = None) -> Trainer:
     """The recipe's network, untrained, with the framework that it needs."""
     n_classes = len(data.tracks.genres)
     if recipe.network == "five_channel":
-        from edge_genre.models.train.torch_learner import TorchLearner
+        from edge_genre.models.train.torch_trainer import TorchTrainer
 
-        return TorchLearner(recipe, n_classes, initial=initial)
-    from edge_genre.models.train.keras_learner import KerasLearner
+        return TorchTrainer(recipe, n_classes, initial=initial)
+    from edge_genre.models.train.keras_trainer import KerasTrainer
 
     embeddings = data.tracks.embeddings
-    return KerasLearner(
+    return KerasTrainer(
         recipe,
         data.tracks.frames.shape[1],
         n_classes,
@@ -202,99 +109,134 @@ def train(
     DataError
         The folder holds a run of another recipe or of other tracks, or `initial` does not fit.
     """
-    started = time.perf_counter()
-    tracks, held_out = data.tracks, data.held_out
-    windows, owner = held_out.windows(recipe.n_frames)
-    begun = _digest_of(initial)
-    plan = json.loads(json.dumps(asdict(recipe)))
-    learner = learner_of(recipe, data, initial)
+    begun = None if initial is None else Initial(initial.name, _digest(initial))
+    training = _Training(data, output, recipe, make_trainer(recipe, data, initial))
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+    plan = History(recipe.to_dict(), data.digest(), begun.sha256 if begun else None)
+    history = training.run(training.continued(plan), console)
+    return training.finish(history, begun)
 
-    output.mkdir(parents=True, exist_ok=True)
-    history_file, checkpoint = output / "history.json", output / "checkpoint"
-    best, last, final = (output / f"{name}{learner.suffix}" for name in ("best", "last", "model"))
-    run: dict[str, Any] = {"recipe": plan, "tracks": data.digest(), "initial": begun}
-    run |= {"seconds": 0.0, "history": []}
-    if history_file.exists():
-        previous = json.loads(history_file.read_text())
-        for key, what in _DIFFERENCES.items():
-            if previous[key] != run[key]:
-                raise DataError(
-                    f"{output}: holds a run {what}; choose another output folder or remove it"
-                )
-        if learner.resume(checkpoint):
-            run = previous
-    first, spent = learner.steps, run["seconds"]
-    # Rows after the checkpoint belong to steps that are about to be repeated.
-    history = [row for row in run["history"] if row["step"] <= first]
 
-    console.print(
-        f"{len(tracks)} training tracks, {len(held_out)} validation tracks of {len(windows)} "
-        f"windows, {learner.parameters:,} parameters, steps {first} to {recipe.steps}"
-    )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task("training", total=recipe.steps, completed=first)
-        losses = []
-        batches = training_batches(tracks, recipe, first)
-        for step, (x, y) in enumerate(batches, start=first + 1):
-            losses.append(learner.step(x, y))
-            progress.advance(bar)
-            if step % recipe.evaluate_every and step != recipe.steps:
-                continue
-            row = {"step": step, "train_loss": round(float(np.mean(losses)), 4)}
-            row |= score(learner.predict(windows), owner, held_out.labels)
-            losses = []
-            if not history or rank(row) > max(map(rank, history)):
-                learner.save(best)
-            history.append(row)
-            run |= {"seconds": round(spent + time.perf_counter() - started, 1), "history": history}
-            history_file.write_text(json.dumps(run, indent=1) + "\n")
-            learner.keep(checkpoint)
-            progress.console.print(
-                f"step {step}: loss {row['train_loss']:.3f}, "
-                f"windows {row['window_accuracy']:.1%}, tracks {row['track_accuracy']:.1%}"
+class _Training:
+    """A network in training: what it is trained and measured on, and the folder that keeps it."""
+
+    def __init__(self, data: Data, output: Path, recipe: Recipe, trainer: Trainer) -> None:
+        self._started = time.perf_counter()
+        self._data = data
+        self._recipe = recipe
+        self._trainer = trainer
+        self._windows, self._owner = data.held_out.windows(recipe.n_frames)
+        self._output = output
+        self._history_file = output / "history.json"
+        self._checkpoint = output / "checkpoint"
+        self._best, self._last, self._model = (
+            output / f"{name}{trainer.suffix}" for name in ("best", "last", "model")
+        )
+
+    def continued(self, plan: History) -> History:
+        """Resume the run that the folder holds, or begin a new one."""
+        if not self._history_file.exists():
+            return plan
+        previous = read_json(self._history_file, History)
+        difference = previous.difference(plan)
+        if difference:
+            raise DataError(
+                f"{self._output}: holds a run {difference}; choose another output folder or remove "
+                "it"
             )
+        if not self._trainer.resume(self._checkpoint):
+            return plan
+        # Rows after the checkpoint belong to steps that are about to be repeated.
+        return previous.until(self._trainer.steps)
 
-    learner.save(last)
-    at_last_step = learner.predict(windows)
-    learner.load(best)
-    probabilities = learner.predict(windows)
-    calibration = calibrate(probabilities, owner, held_out.labels)
-    learner.save(final, temperature=calibration["temperature"])
-    metrics = {
-        "data": data.name,
-        "split": data.split,
-        "chosen": "by windows correct on the validation tracks that the figures are for",
-        "chosen_step": max(history, key=rank)["step"],
-        "validation": score(probabilities, owner, held_out.labels),
-        "validation_at_last_step": history[-1],
-        "calibration": calibration,
-        "genres": genre_table(probabilities, owner, held_out.labels, held_out.genres),
-        "training_tracks": len(tracks),
-        "training_genres": {
-            genre: int((tracks.labels == label).sum()) for label, genre in enumerate(tracks.genres)
-        },
-        "parameters": learner.parameters,
-        "seed": recipe.seed,
-        "steps": recipe.steps,
-        "initial": None if initial is None else {"file": initial.name, "sha256": begun},
-        "wall_seconds": run["seconds"],
-        "recipe": plan,
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            **learner.versions,
-        },
-    }
-    (output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    plot_history(history, output / "history.png")
-    return Run(metrics, at_last_step)
+    def run(self, history: History, console: Console) -> History:
+        """Take the steps that are left; on the way keep the best weights and a checkpoint."""
+        tracks, recipe, trainer = self._data.tracks, self._recipe, self._trainer
+        first, spent, losses = trainer.steps, history.seconds, []
+        console.print(
+            f"{len(tracks)} training tracks, {len(self._data.held_out)} validation tracks of "
+            f"{len(self._windows)} windows, {trainer.parameters:,} parameters, steps {first} to "
+            f"{recipe.steps}"
+        )
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+            bar = progress.add_task("training", total=recipe.steps, completed=first)
+            batches = training_batches(tracks, recipe, first)
+            for number, (x, y) in enumerate(batches, start=first + 1):
+                losses.append(trainer.step(x, y))
+                progress.advance(bar)
+                if number % recipe.evaluate_every and number != recipe.steps:
+                    continue
+                step = self._evaluated(number, losses)
+                losses = []
+                seconds = round(spent + time.perf_counter() - self._started, 1)
+                history = replace(history, seconds=seconds, steps=(*history.steps, step))
+                if history.best is step:
+                    trainer.save(self._best)
+                write_json(self._history_file, history.to_dict())
+                trainer.keep(self._checkpoint)
+                progress.console.print(
+                    f"step {number}: loss {step.train_loss:.3f}, "
+                    f"windows {step.window_accuracy:.1%}, tracks {step.track_accuracy:.1%}"
+                )
+        return history
+
+    def finish(self, history: History, initial: Initial | None) -> Run:
+        """Calibrate the best weights' confidence, and write what the run has to show."""
+        self._trainer.save(self._last)
+        last = self._classified()
+        self._trainer.load(self._best)
+        best = self._classified()
+        confidence = calibrate_confidence(best)
+        self._trainer.save(self._model, temperature=confidence.temperature)
+        metrics = self._metrics(history, best, confidence, initial)
+        metrics.write(self._output)
+        plot_history(history.steps, self._output / "history.png")
+        return Run(metrics, last)
+
+    def _classified(self) -> list[Track]:
+        """The held-out tracks as the averaged weights classify them."""
+        held_out, rows = self._data.held_out, self._trainer.predict(self._windows)
+        return tracks_of_windows(rows, self._owner, held_out.labels, names=held_out.names)
+
+    def _evaluated(self, number: int, losses: list[float]) -> Step:
+        loss = round(float(np.mean(losses)), 4)
+        return Step(step=number, train_loss=loss, **asdict(score(self._classified())))
+
+    def _metrics(
+        self,
+        history: History,
+        best: list[Track],
+        confidence: ConfidenceCalibration,
+        initial: Initial | None,
+    ) -> Metrics:
+        tracks = self._data.tracks
+        per_genre = np.bincount(tracks.labels, minlength=len(tracks.genres))
+        return Metrics(
+            data=self._data.name,
+            split=self._data.split,
+            chosen=_CHOSEN,
+            chosen_step=history.best.step,
+            validation=score(best),
+            validation_at_last_step=history.steps[-1],
+            confidence=confidence,
+            genres=recognised(best, self._data.held_out.genres),
+            training_tracks=len(tracks),
+            training_genres=dict(zip(tracks.genres, per_genre.tolist(), strict=True)),
+            parameters=self._trainer.parameters,
+            seed=self._recipe.seed,
+            steps=self._recipe.steps,
+            initial=initial,
+            wall_seconds=history.seconds,
+            recipe=history.recipe,
+            versions={
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                **self._trainer.versions,
+            },
+        )
 
 
-def rank(row: dict[str, Any]) -> int:
-    """What the saved step is chosen by: windows, being many, are less subject to chance."""
-    return int(row["windows_correct"])
-
-
-def _digest_of(file: Path | None) -> str | None:
-    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

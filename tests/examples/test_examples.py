@@ -112,7 +112,7 @@ def test_now_playing(classifier: Classifier) -> None:
         first = process.stdout.readline()
     # With its pipe closed, the microphone hears silence.
     try:
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0
@@ -138,7 +138,7 @@ def service() -> Iterator[str]:
 
 def post(address: str, content: bytes) -> tuple[int, dict[str, object]]:
     try:
-        with urllib.request.urlopen(address, content, timeout=60) as answer:
+        with urllib.request.urlopen(address, content, timeout=300) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

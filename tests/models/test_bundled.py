@@ -1,7 +1,6 @@
 """Every bundled model file: whole, described, and as good on real audio as its card says."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from edge_genre.audio.resample import Resampler
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.file import read
 from edge_genre.models.publish.card import card
+from edge_genre.models.publish.measured import Measured
+from edge_genre.models.train.metrics import Metrics
 
 MODELS = pytest.mark.parametrize("path", bundled_models(), ids=lambda path: path.name)
 FOLDERS = Path(__file__).parents[2] / "models"
@@ -48,19 +49,17 @@ def test_card_is_the_folders(path: Path) -> None:
     files = [read(each) for each in bundled_models() if each.stem == path.stem]
     assert read(path).info.card == text
     folder = FOLDERS / path.stem
-    metrics, measured = (
-        json.loads((folder / f"{name}.json").read_text()) for name in ("metrics", "measured")
-    )
-    assert card(files, metrics, measured, (folder / "notes.md").read_text()) == text
+    notes = (folder / "notes.md").read_text()
+    assert card(files, Metrics.read(folder), Measured.read(folder), notes) == text
 
 
 @MODELS
-def test_size_and_calibration(path: Path) -> None:
+def test_size_and_confidence(path: Path) -> None:
     if path.suffix == ".tflite":
         assert path.stat().st_size <= 1000 * SIZES[path.stem]
-    metrics = json.loads((FOLDERS / path.stem / "metrics.json").read_text())
-    assert metrics["calibration"]["track_error"][1] <= 0.08
-    assert read(path).info.song_temperature == metrics["calibration"]["song_temperature"]
+    confidence = Metrics.read(FOLDERS / path.stem).confidence
+    assert confidence.track_error[1] <= 0.08
+    assert read(path).info.song_temperature == confidence.song_temperature
 
 
 @MODELS

@@ -48,4 +48,4 @@ def require_mounts() -> None:
 def _skip(reason: str) -> NoReturn:
     if os.environ.get("EDGE_GENRE_REQUIRE_ALL") == "1":
         pytest.fail(reason)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)

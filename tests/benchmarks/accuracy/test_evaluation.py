@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from edge_genre.benchmarks.accuracy.evaluation import (
+    Counts,
     Track,
-    calibration_error,
-    chance_of_calibration_error,
+    confusion_matrix,
+    count,
     evaluate,
-    reliability,
+    tracks_of_windows,
     wilson,
 )
 
@@ -46,6 +47,22 @@ def test_counts_and_shares(four):
     assert jazz.taken_for == {}
 
 
+def test_the_same_counts_without_the_rest(four):
+    assert count(four) == Counts(tracks=4, tracks_correct=3, windows=6, windows_correct=3)
+    assert confusion_matrix(four, 3).tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
+    assert count([]) == Counts(0, 0, 0, 0)
+
+
+def test_windows_go_back_to_their_tracks(four):
+    rows = np.concatenate([each.probabilities for each in four])
+    labels, names = np.array([0, 1, 2, 2]), np.array(["a", "b", "c", "d"])
+    found = tracks_of_windows(rows, np.array([0, 0, 1, 2, 2, 3]), labels, names=names)
+    assert [each.name for each in found] == [*names]
+    for one, other in zip(found, four, strict=True):
+        assert one.genre == other.genre
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
 def test_a_genre_without_tracks_does_not_count(four):
     found = evaluate([four[0], four[3]], GENRES)
     assert found.macro_f1.value == 1
@@ -77,26 +94,6 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert min(held.values()) >= 44
 
 
-def test_calibration_error():
-    rows = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]], np.float32)
-    truth = np.array([0, 0, 0, 1])
-    # Two of two right at 0.9, one of two at 0.6.
-    assert calibration_error(rows, truth) == pytest.approx(0.1)
-    assert reliability(rows, truth) == [
-        (pytest.approx(0.6), 0.5, 2),
-        (pytest.approx(0.9), 1.0, 2),
-    ]
-    sure = np.array([[1.0, 0.0]], np.float32)
-    assert calibration_error(sure, np.array([1])) == 1
-
-
-def test_probabilities_that_are_what_they_say_are_calibrated():
-    rng = np.random.default_rng(1)
-    rows = rng.dirichlet((0.5, 0.5, 0.5), 20_000)
-    truth = (rows.cumsum(axis=1) > rng.random((len(rows), 1))).argmax(axis=1)
-    assert calibration_error(rows.astype(np.float32), truth) < 0.01
-
-
 def test_the_same_seed_gives_the_same(four):
     assert evaluate(four, GENRES, seed=3) == evaluate(four, GENRES, seed=3)
 
@@ -104,15 +101,3 @@ def test_the_same_seed_gives_the_same(four):
 def test_nothing_to_evaluate():
     with pytest.raises(ValueError, match="no tracks"):
         evaluate([], GENRES)
-
-
-def test_calibration_error_by_chance_is_what_draws_give():
-    rng = np.random.default_rng(0)
-    rows = rng.dirichlet(np.full(10, 0.3), 200)
-    drawn = []
-    for _ in range(300):
-        # Right with the probability that is said, else anything else.
-        right = rng.random(200) < rows.max(axis=1)
-        labels = np.where(right, rows.argmax(axis=1), (rows.argmax(axis=1) + 1) % 10)
-        drawn.append(calibration_error(rows, labels))
-    assert chance_of_calibration_error(rows) == pytest.approx(np.mean(drawn), rel=0.05)

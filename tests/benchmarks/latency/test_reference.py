@@ -52,6 +52,22 @@ def test_a_result_is_written_as_it_was_read(path: Path) -> None:
     assert json.dumps(read_result(path).to_dict(), indent=1) + "\n" == text
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"bytes": "many"}, "bytes is 'many', expected int"),
+        ({"stages": {"total": {}}}, "front_end is missing"),
+        ({"cpu_ms": float("inf")}, "cpu_ms is inf"),
+        ({"batches": [{"batch": 0, "ms": 1.0, "windows_per_second": 1.0}]}, "0 windows in 1.0 ms"),
+        ({"accuracy": run(accuracy="x")["accuracy"] | {"tracks": 0}}, "of 0 is no share"),
+    ],
+)
+def test_figures_that_cannot_be_are_no_result(tmp_path, change, words):
+    save(tmp_path, odd=result(run() | change))
+    with pytest.raises(DataError, match=rf"odd.json: is no result of .*\(.*{words}"):
+        read_result(tmp_path / "odd.json")
+
+
 def test_it_says_that_nothing_is_estimated_and_how_to_contribute(tmp_path):
     for folder in (tmp_path, save(tmp_path, pi=result(run()))):
         text = " ".join(reference_page(folder).split())

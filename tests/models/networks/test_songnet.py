@@ -1,14 +1,14 @@
-"""SongNet's architecture, and the tiny one's: any length, plain operators, sizes."""
+"""SongNet's architecture: any length, plain operators, its size."""
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
-keras = pytest.importorskip("keras", reason="training needs the train extra")
-
-from edge_genre.models.networks.songnet import TemporalAttention, songnet  # noqa: E402
-from edge_genre.models.networks.tiny import tiny  # noqa: E402
+from edge_genre.models.networks.songnet import TemporalAttention, songnet
 
 N_FRAMES, N_MELS = 39, 128
 
@@ -64,29 +64,17 @@ def test_saved_model_loads_without_custom_objects(tmp_path: Path) -> None:
 
 
 def test_converts_to_builtin_operators_with_equal_output() -> None:
-    tf = pytest.importorskip("tensorflow")
-    litert = pytest.importorskip("ai_edge_litert.interpreter")
     model = songnet(filters=(4, 4, 4, 4), width=8, gru_units=8)
     inputs = keras.Input((N_FRAMES, N_MELS), batch_size=1)
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, model(inputs)))
     # Flex operators would fail here: this interpreter has none.
-    interpreter = litert.Interpreter(model_content=converter.convert())
+    interpreter = Interpreter(model_content=converter.convert())
     interpreter.allocate_tensors()
     x = np.random.default_rng(0).normal(size=(1, N_FRAMES, N_MELS)).astype(np.float32)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
     interpreter.invoke()
     output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     np.testing.assert_allclose(output, model(x).numpy(), atol=1e-6)
-
-
-def test_tiny_reads_any_length_and_fits_a_microcontroller() -> None:
-    short, free = tiny(), tiny(n_frames=None)
-    free.set_weights(short.get_weights())
-    x = np.random.default_rng(0).normal(size=(2, N_FRAMES, N_MELS)).astype(np.float32)
-    np.testing.assert_allclose(free(x).numpy(), short(x).numpy(), atol=1e-6)
-    assert short.count_params() < 27_000
-    with pytest.raises(ValueError, match="n_mels is 100"):
-        tiny(n_mels=100)
 
 
 def test_halvings_shorten_what_the_gru_reads() -> None:

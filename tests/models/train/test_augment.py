@@ -1,11 +1,10 @@
-"""Features of the corpus, and what augmentation may make of them."""
+"""What augmentation may make of windows."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_genre.models.data.corpus import Tracks, decibels, features
 from edge_genre.models.train.augment import (
     Augmentation,
     add_noise_floor,
@@ -19,42 +18,9 @@ from edge_genre.models.train.augment import (
     shift_pitch,
     stretched_crops,
 )
+from tests.support.tracks import tracks_of
 
 N_FRAMES, N_MELS = 39, 128
-
-
-def tracks_of(*levels: np.ndarray) -> Tracks:
-    """Tracks of these frames, one genre, each a group of its own."""
-    names = np.array([str(number) for number in range(len(levels))])
-    lengths = np.array([len(each) for each in levels])
-    labels = np.zeros(len(levels), np.int64)
-    return Tracks(np.concatenate(levels), lengths, labels, names, names, ("a",))
-
-
-def test_bytes_become_decibels() -> None:
-    levels = decibels(np.array([0, 51, 255], np.uint8))
-    np.testing.assert_allclose(levels, [-80, -64, 0], atol=1e-5)
-    assert levels.dtype == np.float32
-
-
-def test_features_follow_the_contract() -> None:
-    db = np.random.default_rng(0).uniform(-130, -20, (3, N_FRAMES, N_MELS)).astype(np.float32)
-    got = features(db)
-    for window, x in zip(db.astype(np.float64), got, strict=True):
-        clipped = np.maximum(window - window.max(), -80)
-        np.testing.assert_allclose(
-            x, (clipped - clipped.mean()) / (clipped.std() + 1e-6), atol=1e-4
-        )
-    assert got.dtype == np.float32
-
-
-def test_features_forget_the_level() -> None:
-    db = np.random.default_rng(0).uniform(-90, 0, (N_FRAMES, N_MELS)).astype(np.float32)
-    np.testing.assert_allclose(features(db - 17), features(db), atol=1e-4)
-
-
-def test_features_of_a_constant_window_are_zero() -> None:
-    assert not features(np.full((N_FRAMES, N_MELS), -80, np.float32)).any()
 
 
 @settings(max_examples=30)

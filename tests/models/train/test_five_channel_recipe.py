@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-torch = pytest.importorskip("torch", reason="the five-channel recipe needs the pytorch extra")
-pytest.importorskip("tensorflow", reason="its TFLite files need the train extra")
+from tests.support.requirements import require_package
+
+torch = require_package("torch")
 
 from edge_genre import Classifier  # noqa: E402
 from edge_genre.errors import DataError  # noqa: E402
@@ -17,7 +18,7 @@ from edge_genre.frontend import FrontEnd  # noqa: E402
 from edge_genre.models.data.corpus import Tracks  # noqa: E402
 from edge_genre.models.train.cepstral_augment import CepstralAugmentation  # noqa: E402
 from edge_genre.models.train.recipes import RECIPES  # noqa: E402
-from edge_genre.models.train.torch_learner import TorchLearner  # noqa: E402
+from edge_genre.models.train.torch_trainer import TorchTrainer  # noqa: E402
 from tests.support.command_line import run  # noqa: E402
 
 RECIPE = replace(RECIPES["five-channel"], steps=6)
@@ -104,32 +105,32 @@ def test_an_interrupted_run_is_an_unbroken_one(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6, 8, 5, 40, 130)).astype(np.float32)
     y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, (6, 8))]
-    whole, first = (TorchLearner(RECIPE, 3) for _ in range(2))
+    whole, first = (TorchTrainer(RECIPE, 3) for _ in range(2))
     for step in range(6):
         whole.step(x[step], y[step])
     for step in range(3):
         first.step(x[step], y[step])
     first.keep(tmp_path)
-    second = TorchLearner(replace(RECIPE, seed=5), 3)
+    second = TorchTrainer(replace(RECIPE, seed=5), 3)
     second._recipe = RECIPE
     assert second.resume(tmp_path)
     assert second.steps == 3
     for step in range(3, 6):
         second.step(x[step], y[step])
     np.testing.assert_allclose(second.predict(x[0]), whole.predict(x[0]), atol=1e-5)
-    assert not TorchLearner(RECIPE, 3).resume(tmp_path / "nothing")
+    assert not TorchTrainer(RECIPE, 3).resume(tmp_path / "nothing")
 
 
 def test_saved_networks(tmp_path):
-    learner = TorchLearner(RECIPE, 3)
+    trainer = TorchTrainer(RECIPE, 3)
     windows = np.random.default_rng(0).normal(size=(4, 5, 40, 130)).astype(np.float32)
-    said = learner.predict(windows)
-    learner.save(tmp_path / "sharp.ckpt", temperature=0.5)
-    learner.load(tmp_path / "sharp.ckpt")
+    said = trainer.predict(windows)
+    trainer.save(tmp_path / "sharp.ckpt", temperature=0.5)
+    trainer.load(tmp_path / "sharp.ckpt")
     squared = said**2 / (said**2).sum(1, keepdims=True)
-    np.testing.assert_allclose(learner.predict(windows), squared, atol=1e-5)
-    begun = TorchLearner(replace(RECIPE, seed=9), 4, initial=tmp_path / "sharp.ckpt")
-    assert torch.equal(begun.model.fc1.weight, learner.average.fc1.weight)
+    np.testing.assert_allclose(trainer.predict(windows), squared, atol=1e-5)
+    begun = TorchTrainer(replace(RECIPE, seed=9), 4, initial=tmp_path / "sharp.ckpt")
+    assert torch.equal(begun.model.fc1.weight, trainer.average.fc1.weight)
     (tmp_path / "other.ckpt").write_bytes(b"not a checkpoint")
     with pytest.raises(DataError, match="no checkpoint of the five-channel CNN"):
-        TorchLearner(RECIPE, 3, initial=tmp_path / "other.ckpt")
+        TorchTrainer(RECIPE, 3, initial=tmp_path / "other.ckpt")

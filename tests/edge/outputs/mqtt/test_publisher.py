@@ -22,7 +22,7 @@ from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt import Broker, Mqtt
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_output import LABELS, again_at_once, assert_closes, event
-from tests.support.waiting import on_time, wait_for
+from tests.support.waiting import PATIENCE, on_time, wait_for
 
 ROOT = Path(__file__).parents[4]
 
@@ -100,12 +100,12 @@ def test_a_change_is_published_at_once_and_little_else(
             time.sleep(0.002)
 
     found = states_seen(broker, output, three_songs)
+    on_time(output.dropped == 0, f"{output.dropped} states of 300 dropped in 0.6 s")
     assert [(state["playing"]["label"], state["end"]) for state in found] == [
         ("jazz", 0.0),
         ("rock", 100.0),
         ("jazz", 200.0),
     ]
-    assert output.dropped == 0
 
 
 def test_a_state_comes_now_and_then_without_a_change(
@@ -216,8 +216,9 @@ def test_broker_stalls(
     assert_quick(taken, report, "while the broker stalls")
     broker.process.send_signal(signal.SIGCONT)
     wait_for(lambda: (broker.state() or {}).get("end") == len(taken) - 1)
-    assert output.dropped == len(taken) - 2  # one was on its way, and one waited
     assert len(said) == 1
+    # One was on its way, and one waited.
+    on_time(output.dropped == len(taken) - 2, f"{output.dropped} of {len(taken)} states dropped")
 
 
 def test_closing_while_the_broker_stalls(
@@ -248,7 +249,7 @@ def test_names_that_are_looked_up_for_ever(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     output = connect("mqtt://broker.home/music")
-    assert asked.wait(10)
+    assert asked.wait(PATIENCE)
     taken = times_to_write(output)
     assert_quick(taken, report, "while a name is looked up")
     assert_closes(output, 1.0)
@@ -273,7 +274,7 @@ from edge_genre.outputs.mqtt import Broker, Mqtt
 from tests.support.mqtt_output import event
 output = Mqtt(Broker.from_url(sys.argv[1]), labels=["jazz"], model="m")
 output.write(event("rock"))
-time.sleep(60)
+time.sleep(600)
 """
 
 

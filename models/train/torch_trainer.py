@@ -1,8 +1,9 @@
-"""The five-channel CNN in training, in PyTorch; see `keras_learner` for its twin."""
+"""The five-channel CNN in training, in PyTorch; see `keras_trainer` for its twin."""
 
 from __future__ import annotations
 
 import copy
+import io
 import math
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import numpy as np
 import torch
 
 from edge_genre.errors import DataError
+from edge_genre.host.files import write_whole
 from edge_genre.models.networks.five_channel import FiveChannelCNN
 from edge_genre.models.train.recipes import Recipe
 
 
-class TorchLearner:
-    """The network, its moving average and its optimizer; methods as those of `KerasLearner`.
+class TorchTrainer:
+    """The network, its moving average and its optimizer; methods as those of `KerasTrainer`.
 
     Files are as published ones are: a dict with ``model_state_dict``.
 
@@ -91,15 +93,15 @@ class TorchLearner:
 
     def keep(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / "state.part"
         state = {
             "steps": self.steps,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
-        torch.save(state, part)
-        part.replace(folder / "state.ckpt")
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_whole(folder / "state.ckpt", content.getvalue())
 
     def resume(self, folder: Path) -> bool:
         path = folder / "state.ckpt"

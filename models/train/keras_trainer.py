@@ -17,17 +17,17 @@ from edge_genre.models.train.recipes import Recipe
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {"songnet": songnet, "tiny": tiny}
 _GENRES = "genre"  # the last layer of every network
-_HEARD = "heard"  # what it and the head for embeddings read
+_FEATURES = "features"  # what it and the head for embeddings read
 
 
-class KerasLearner:
+class KerasTrainer:
     """A network that is trained with AdamW and averaged over its steps.
 
     Parameters
     ----------
     recipe : for network, seed, rates and momentum.
     n_mels, n_classes : of the data.
-    n_embedded : length of the embeddings to learn beside the genres; 0 for none.
+    n_embedded : length of the teacher embeddings to learn beside the genres; 0 for none.
     initial : Keras file with a network to begin with; its last layer is not taken over.
 
     Raises
@@ -153,8 +153,8 @@ class KerasLearner:
         body = self._network(any_length=self._recipe.crop is not None)
         if not self._n_embedded:
             return body
-        heard = body.get_layer(_HEARD).output
-        head = keras.layers.Dense(self._n_embedded, name="embedding")(heard)
+        features = body.get_layer(_FEATURES).output
+        head = keras.layers.Dense(self._n_embedded, name="embedding")(features)
         return keras.Model(body.inputs, keras.layers.Concatenate(name="heads")([body.output, head]))
 
     def _one_step(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

@@ -39,11 +39,11 @@ def cross_validate(
             f"fold {number + 1} of {n}",
             recipe.spec,
         )
-        scored += _scored(data, output / f"fold-{number + 1}", recipe, console)
+        scored += train(data, output / f"fold-{number + 1}", recipe, console).last
     return evaluate(scored, everything.genres)
 
 
-def leaky(everything: Tracks, output: Path, recipe: Recipe, console: Console) -> Evaluation:
+def leaky_split(everything: Tracks, output: Path, recipe: Recipe, console: Console) -> Evaluation:
     """Cut all tracks into windows, shuffle them, train on four fifths and score the last fifth.
 
     Windows of one song stand on both sides. It shows how much of a figure is recognising the song,
@@ -53,14 +53,4 @@ def leaky(everything: Tracks, output: Path, recipe: Recipe, console: Console) ->
     held_out = np.random.default_rng(recipe.seed).random(len(chunks)) < 0.2
     parts = chunks.chosen(~held_out), chunks.chosen(held_out)
     data = Data(*parts, "", "shuffled windows", recipe.spec)
-    return evaluate(_scored(data, output / "leaky", recipe, console), everything.genres)
-
-
-def _scored(data: Data, output: Path, recipe: Recipe, console: Console) -> list[Track]:
-    rows = train(data, output, recipe, console).last
-    _, owner = data.held_out.windows(recipe.n_frames)
-    labels, names = data.held_out.labels, data.held_out.names
-    return [
-        Track(str(names[index]), int(labels[index]), rows[owner == index])
-        for index in range(len(labels))
-    ]
+    return evaluate(train(data, output / "leaky", recipe, console).last, everything.genres)

@@ -1,0 +1,173 @@
+"""Features files in the corpus format: log-mel levels of labelled tracks, a byte each.
+
+Such a file is an npz with
+
+- ``X``, uint8 levels (tracks, bands, columns): 0 is -80 dB, and 0 dB is 255, or 63 where no level
+  is higher;
+- ``y``, the class of each track (tracks,), and ``genres``, the names of the classes (classes,);
+- if there are parts, ``split`` (tracks,): 0 to train on, 1 to validate on, others for neither;
+- if they are known, ``name`` or ``track_id`` (tracks,), and ``group`` (tracks,), what must not be
+  on both sides of a split, such as the artist.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_genre.errors import DataError, one_line
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.host.files import reading
+
+TOP_DB = 80.0
+TRAIN, VALIDATION = 0, 1
+_NEEDED = ("X", "y", "genres")
+_PER_TRACK = ("split", "name", "track_id", "group")  # which may be missing
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturesFile:
+    """The tracks of a features file.
+
+    Parameters
+    ----------
+    path : of the file, for messages
+    levels : uint8 [shape=(tracks, bands, columns)]
+    labels : class of each track, int64 [shape=(tracks,)]
+    genres : names of the classes
+    names : of the tracks, str [shape=(tracks,)]; their numbers where the file names none
+    groups : what must not be on both sides of a split [shape=(tracks,)]; the names where the file
+        says nothing of it
+    split : number of the part that each track is in [shape=(tracks,)]; None if there are no parts
+    """
+
+    path: Path
+    levels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    genres: tuple[str, ...]
+    names: NDArray[np.str_]
+    groups: NDArray[Any]
+    split: NDArray[Any] | None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises
+        ------
+        DataError
+            It cannot be read, or is of another format.
+        """
+        arrays = _arrays(path)
+        levels, labels = arrays["X"], arrays["y"]
+        if levels.dtype != np.uint8 or levels.ndim != 3:
+            raise DataError(_other_levels(path, levels, "bands"))
+        if labels.shape != (len(levels),) or labels.dtype.kind not in "iu":
+            raise DataError(
+                f"{path}: y is {labels.dtype} of shape {labels.shape}, expected a class of each "
+                "track"
+            )
+        genres = tuple(str(genre) for genre in arrays["genres"])
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(genres):
+            raise DataError(
+                f"{path}: y goes from {labels.min()} to {labels.max()}, but there are "
+                f"{len(genres)} genres"
+            )
+        for name in _PER_TRACK:
+            if name in arrays and arrays[name].shape != (len(levels),):
+                raise DataError(
+                    f"{path}: {name} is of shape {arrays[name].shape}, expected one of each of "
+                    f"the {len(levels)} tracks"
+                )
+        names = arrays.get("name", arrays.get("track_id", np.arange(len(levels)))).astype(str)
+        return cls(
+            path=path,
+            levels=levels,
+            labels=labels.astype(np.int64),
+            genres=genres,
+            names=names,
+            groups=arrays.get("group", names),
+            split=arrays.get("split"),
+        )
+
+    def require_fit(self, spec: FrontEndSpec) -> None:
+        """Refuse levels that windows of a log-mel front end cannot be cut from.
+
+        Raises
+        ------
+        DataError
+            They have other bands than the front end, or a track is shorter than its window.
+        """
+        if self.levels.shape[1] != spec.n_mels:
+            raise DataError(_other_levels(self.path, self.levels, str(spec.n_mels)))
+        if self.levels.shape[2] < spec.n_frames:
+            raise DataError(
+                f"{self.path}: a track has {self.levels.shape[2]} columns, a window of the model "
+                f"{spec.n_frames}"
+            )
+
+    def part(self, number: int | None) -> NDArray[np.int64]:
+        """Return the numbers of the tracks of a part, or of all of them for None.
+
+        Raises
+        ------
+        DataError
+            There are no parts, or no tracks in this one.
+        """
+        if number is None:
+            chosen = np.arange(len(self.levels))
+        elif self.split is None:
+            raise DataError(
+                f"{self.path}: has no array split, expected {TRAIN} (train) or {VALIDATION} "
+                "(validation) for each track"
+            )
+        else:
+            chosen = np.flatnonzero(self.split == number)
+        if not len(chosen):
+            of_part = "" if number is None else f" of split {number}"
+            raise DataError(f"{self.path}: holds no tracks{of_part}")
+        return chosen
+
+    def decibels(self, chosen: int | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Levels of a track, or of several, time first, float32 [shape=(..., columns, bands)]."""
+        return decibels(self.levels[chosen].swapaxes(-1, -2), self._full_scale)
+
+    @cached_property
+    def _full_scale(self) -> int:
+        return 63 if self.levels.max(initial=0) <= 63 else 255
+
+
+def decibels(levels: NDArray[np.uint8], full_scale: int = 255) -> NDArray[np.float32]:
+    """Bytes of a features file to dB, float32 in -80..0."""
+    return levels.astype(np.float32) * np.float32(TOP_DB / full_scale) - np.float32(TOP_DB)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with reading(path), np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in (*_NEEDED, *_PER_TRACK) if name in file}
+    except (
+        *(AttributeError, TypeError, ValueError, EOFError),  # of what is no npz file
+        *(zipfile.BadZipFile, zlib.error),  # of a damaged one
+    ) as error:
+        raise DataError(
+            f"{path}: is neither a folder of audio nor an npz file of features ({one_line(error)})"
+        ) from None
+    missing = [name for name in _NEEDED if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: has no array {', '.join(missing)}, expected X, y and genres")
+    return arrays
+
+
+def _other_levels(path: Path, levels: NDArray[Any], bands: str) -> str:
+    return (
+        f"{path}: X is {levels.dtype} of shape {levels.shape}, expected uint8 of shape (tracks, "
+        f"{bands}, columns)"
+    )

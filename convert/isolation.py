@@ -15,14 +15,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from edge_genre.convert.records import Record
 from edge_genre.errors import EdgeGenreError, one_line
 from edge_genre.host.child import Child, death
+from edge_genre.host.record import Record
 
 _LOG_LINES = 40
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONFAULTHANDLER": "1"}
@@ -102,7 +102,9 @@ class Children:
             stem = self._folder / f"job{self._count}"
         job, result, log = (stem.with_suffix(suffix) for suffix in (".json", ".result", ".log"))
         name = type(task).__name__
-        job.write_text(json.dumps({"task": name, "arguments": asdict(task), "result": str(result)}))
+        job.write_text(
+            json.dumps({"task": name, "arguments": task.to_dict(), "result": str(result)})
+        )
         begin = time.monotonic()
         code = self._finished(job, log)
         seconds = time.monotonic() - begin
@@ -162,7 +164,7 @@ def answer(path: str, tasks: Mapping[type[Task[Any]], Callable[[Any], Record]]) 
     values: dict[str, Any]
     try:
         kind = kinds[job["task"]]
-        values = {"found": asdict(tasks[kind](kind.from_dict(job["arguments"])))}
+        values = {"found": tasks[kind](kind.from_dict(job["arguments"])).to_dict()}
     except EdgeGenreError as error:
         values = {"error": str(error)}
     except MemoryError:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_genre.convert.isolation import Task
-from edge_genre.convert.records import Record
 from edge_genre.convert.verify.graph_facts import GraphFacts
+from edge_genre.host.record import Record
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from edge_genre.convert import tasks
 from edge_genre.convert.isolation import Task, answer
-from edge_genre.convert.records import Record
 from edge_genre.convert.sources import TrainedModel, open_model
 from edge_genre.engines import Engine, fitted
 from edge_genre.errors import ConversionError, EdgeGenreError, one_line
 from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.host.record import Record
 from edge_genre.model.file import ModelFile
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from edge_genre.convert.isolation import Task, answer
-from edge_genre.convert.records import Record
 from edge_genre.engines.quantization import dequantize, quantize
+from edge_genre.host.record import Record
 
 
 @dataclass(frozen=True)

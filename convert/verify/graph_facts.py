@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_genre.convert.records import Record
 from edge_genre.convert.tflite.flatbuffer import builtin, operators, pack, parse, schema
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.host.quiet import quiet_libraries
+from edge_genre.host.record import Record
 from edge_genre.model.container import kind_of, split
 
 _WITH_WEIGHTS = frozenset(

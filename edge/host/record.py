@@ -74,13 +74,18 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
-    if origin in (types.UnionType, typing.Union):  # of None and one type
-        (other,) = (each for each in inside if each is not types.NoneType)
-        return None if value is None else _typed(other, value, where)
+    if origin in (types.UnionType, typing.Union):  # of None and simple types
+        if value is None and types.NoneType in inside:
+            return None
+        *others, last = (each for each in inside if each is not types.NoneType)
+        kind = next((each for each in others if _fits(each, value)), last)
+        return _typed(kind, value, where)
     if isinstance(kind, type) and issubclass(kind, Record):
         return kind.from_dict(value)
-    if origin is tuple and isinstance(value, (list, tuple)):  # tuple[X, ...]
-        return tuple(_typed(inside[0], each, where) for each in value)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        kinds = [inside[0]] * len(value) if inside[-1] is ... else inside
+        if len(kinds) == len(value):
+            return tuple(_typed(each, item, where) for each, item in zip(kinds, value, strict=True))
     if origin is dict and isinstance(value, dict):
         return {str(key): _typed(inside[1], each, where) for key, each in value.items()}
     if origin is None and _fits(kind, value):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_genre.convert.isolation import Task, answer
-from edge_genre.convert.records import Record
 from edge_genre.errors import ConversionError
+from edge_genre.host.record import Record
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def test_errors_name_the_contender(folder: Path) -> None:
 
 def test_a_contender_that_dies_is_reported(folder: Path) -> None:
     process = Contending(Entry("tiny", "edge-genre", find_model("tiny-gtzan")), folder)
-    process._process.kill()
+    process._child.kill()
     with pytest.raises(EngineError, match=r"tiny: .* ended with code -9, saying: "):
         process.memory()
     process.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge_genre import __version__
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.description import inside_graph
 from edge_genre.convert.original import Original
@@ -63,7 +63,7 @@ def _info(result: FormatResult, conversion: Conversion) -> ModelInfo:
             "source_sha256": original.sha256,
             "source_kind": original.facts.kind,
             "parameters": original.facts.parameters,
-            "versions": {"edge-genre": version("edge-genre"), **original.facts.versions},
+            "versions": {"edge-genre": __version__, **original.facts.versions},
             "options": options.shaping(),
             **inside,
         },

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from edge_genre import __version__
 from edge_genre.benchmarks.latency.result import (
     SCHEMA,
     Accuracy,
@@ -86,7 +86,7 @@ def benchmark(
     return Result(
         command=command,
         schema=SCHEMA,
-        edge_genre=version("edge-genre"),
+        edge_genre=__version__,
         machine=machine,
         before=before,
         after=after,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_genre import Classifier
-from edge_genre.cli.options import LABEL_SETS
+from edge_genre.choices import LABEL_SETS
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import ConversionReport
 from edge_genre.convert.verify.windows import UNKNOWN, load_windows

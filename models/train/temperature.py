@@ -38,19 +38,20 @@ def calibrate_confidence(tracks: Sequence[Track]) -> ConfidenceCalibration:
     temperature = fit_temperature(rows, truth)
     windows = [tempered(track.probabilities, temperature) for track in tracks]
     means = np.stack([each.mean(axis=0) for each in windows])
-    many = any(len(each) > 1 for each in windows)  # a song of one window is as sure as that
+    several = np.array([len(each) > 1 for each in windows])  # a song of one is as sure as that
 
     def fitted(chosen: NDArray[np.bool_]) -> float:
-        return fit_temperature(means[chosen], labels[chosen]) if many else 1.0
+        return fit_temperature(means[chosen], labels[chosen]) if chosen.any() else 1.0
 
-    song_temperature = fitted(np.ones(len(labels), bool))
-    songs = tempered(means, song_temperature)
+    song_temperature = fitted(several)
+    songs = means.copy()
+    songs[several] = tempered(means[several], song_temperature)
     # Every other track of each genre, so that both halves have all genres.
     half = np.zeros(len(labels), bool)
     half[np.argsort(labels, kind="stable")[::2]] = True
     crossed = means.copy()
-    for part in (half, ~half):
-        crossed[part] = tempered(means[part], fitted(~part))
+    for part in (several & half, several & ~half):
+        crossed[part] = tempered(means[part], fitted(several & ~part))
     plain = np.stack([track.mean for track in tracks])
     return ConfidenceCalibration(
         temperature=temperature,

@@ -1,8 +1,11 @@
 """Temperatures of windows and of songs, on probabilities that are known to be too sure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edge_genre.benchmarks.accuracy.confidence import expected_calibration_error
 from edge_genre.benchmarks.accuracy.evaluation import tracks_of_windows
 from edge_genre.models.train.temperature import calibrate_confidence, fit_temperature
 from edge_genre.results import tempered
@@ -42,3 +45,27 @@ def test_songs_of_one_window_have_one_temperature() -> None:
     rows, labels = _drawn(200, 3, np.random.default_rng(0))
     tracks = tracks_of_windows(rows, np.arange(200), labels)
     assert calibrate_confidence(tracks).song_temperature == 1.0
+
+
+def test_songs_of_one_window_have_no_say_in_the_temperature_of_longer_ones() -> None:
+    rng = np.random.default_rng(2)
+    rows, labels = _drawn(180, 3, rng)
+    tracks = tracks_of_windows(rows, np.repeat(np.arange(60), 3), labels[::3])
+    alone, others = _drawn(200, 3, rng)
+    mixed = [*tracks, *tracks_of_windows(alone, np.arange(200), others)]
+    found = calibrate_confidence(mixed)
+    # The tracks as a model file with these temperatures has them.
+    used = [
+        replace(
+            track,
+            probabilities=tempered(track.probabilities, found.temperature),
+            temperature=found.song_temperature,
+        )
+        for track in mixed
+    ]
+    error = expected_calibration_error(
+        np.stack([track.mean for track in used]), np.array([track.genre for track in used])
+    )
+    assert found.track_error[1] == round(error, 4)
+    longer = np.stack([track.probabilities.mean(axis=0) for track in used[:60]])
+    assert found.song_temperature == fit_temperature(longer, labels[::3])

@@ -22,9 +22,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.errors import DataError, one_line
+from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEndSpec
-from edge_genre.host.files import reading
+from edge_genre.host.files import numpy_reason, reading
 
 TOP_DB = 80.0
 TRAIN, VALIDATION = 0, 1
@@ -158,7 +158,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         *(zipfile.BadZipFile, zlib.error),  # of a damaged one
     ) as error:
         raise DataError(
-            f"{path}: is neither a folder of audio nor an npz file of features ({one_line(error)})"
+            f"{path}: is neither a folder of audio nor an npz file of features "
+            f"({numpy_reason(error)})"
         ) from None
     missing = [name for name in _NEEDED if name not in arrays]
     if missing:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_genre.convert.golden.vectors import MANIFEST, Golden
 from edge_genre.errors import ConversionError
+from edge_genre.host.files import numpy_reason
 
 RESULTS = "results.json"
 KINDS = ("features", "probabilities")
@@ -113,7 +114,9 @@ def _difference(
     except (TypeError, ValueError):
         return refused("not an array of numbers")
     # One row, or the shape of the features, which may have a batch axis.
-    if values.size != expected.size or (values.ndim > 1 and _long(values) != _long(expected)):
+    if values.size != expected.size or (
+        values.ndim > 1 and _without_ones(values) != _without_ones(expected)
+    ):
         shapes = (" x ".join(map(str, array.shape)) or "1" for array in (values, expected))
         return refused("{} values, expected {}".format(*shapes))
     off = np.abs(values.reshape(expected.shape) - expected)
@@ -134,7 +137,7 @@ def _difference(
     )
 
 
-def _long(array: NDArray[Any]) -> list[int]:
+def _without_ones(array: NDArray[Any]) -> list[int]:
     return [size for size in array.shape if size != 1]
 
 
@@ -161,7 +164,7 @@ def _result(folder: Path, listed: dict[str, Any], case: str, kind: str) -> Any:
             return np.load(path, allow_pickle=False)
         return np.frombuffer(path.read_bytes(), "<f4")
     except (OSError, ValueError, EOFError) as error:
-        raise ConversionError(f"{path}: cannot be read ({error})") from None
+        raise ConversionError(f"{path}: cannot be read ({numpy_reason(error)})") from None
 
 
 def _places(folder: Path, kind: str) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from edge_genre.audio.file import AudioFile, genre_of, require_audio
 from edge_genre.audio.resample import Resampler, resampled
 from edge_genre.errors import AudioError, ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
-from edge_genre.host.files import reading
+from edge_genre.host.files import numpy_reason, reading
 from edge_genre.results import SILENCE_DBFS, level_dbfs
 
 WANTED = 800
@@ -147,7 +147,8 @@ def _of_file(path: Path, shape: tuple[int, ...], n_classes: int, wanted: int) ->
         raise ConversionError(f"{path}: has no array X, expected windows of features") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ConversionError(
-            f"{path}: is neither a folder of audio nor a .npz or .npy file of features ({error})"
+            f"{path}: is neither a folder of audio nor a .npz or .npy file of features "
+            f"({numpy_reason(error)})"
         ) from None
     # Axes of length 1 may be left out or added; those of other lengths must be in order.
     if features.dtype.kind not in "fiu" or _without_ones(features.shape[1:]) != _without_ones(

@@ -39,6 +39,15 @@ def reason(error: OSError) -> str:
     return error.strerror or one_line(error)
 
 
+def numpy_reason(error: Exception) -> str:
+    """What `numpy.load` says of a file.
+
+    Of one that is in none of its formats it says how to load pickles, which may run code.
+    """
+    text = one_line(error)
+    return "not in NumPy's format" if "pickled (object) data" in text else text
+
+
 def write_whole(
     path: Path, content: bytes | str, *, mode: int = 0o644, lasting: bool = False
 ) -> None:

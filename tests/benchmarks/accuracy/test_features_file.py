@@ -99,6 +99,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="nor an npz file of features") as raised:
             FeaturesFile.read(path)
         assert "\n" not in str(raised.value)
+        assert "pickle" not in str(raised.value)
 
 
 def test_a_part_without_tracks_and_a_front_end_of_other_shape(tmp_path: Path) -> None:

@@ -264,7 +264,10 @@ def test_command(vectors: Golden, tmp_path: Path) -> None:
         ({}, "holds no results"),
         ({"results.json": "[1, 2]"}, "expected an object of cases"),
         ({"results.json": "{"}, "cannot be read as JSON"),
-        ({"music/features.npy": "nothing"}, "features.npy: cannot be read"),
+        (
+            {"music/features.npy": "nothing"},
+            r"features.npy: cannot be read \(not in NumPy's format\)",
+        ),
         ({"music/features.f32": "abc"}, "features.f32: cannot be read"),
         ({"manifest.json": "{}"}, "holds the golden vectors themselves"),
         ({"music/features.f32": "", "music/features.json": "[]"}, "more than once"),

@@ -122,7 +122,7 @@ GOOD = np.zeros((4, 13), np.float32)
         (_broken, SPEC, r"no window .*\(broken.wav: "),
         (_silence, None, "cannot hear"),
         (lambda folder: folder / "missing.npz", None, "cannot be read"),
-        (_text, None, "neither a folder of audio nor"),
+        (_text, None, r"neither a folder of audio nor .* \(not in NumPy's format\)"),
         (_array("x.npz", Z=GOOD), None, "no array X"),
         (_array("x.npz", X=GOOD.T), None, r"shape \(13, 4\), expected .*\(windows, 13\)"),
         (_array("x.npz", X=np.array(["a"] * 13)[None]), None, "expected numbers"),

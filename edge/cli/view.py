@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Container
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -85,4 +86,20 @@ def console() -> Console:
     """The standard output; where it is no terminal, wide enough that nothing is cut."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 1000)
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=1000, file=cast("TextIO", _Unpadded(sys.stdout)))
+
+
+class _Unpadded:
+    """A file without the blanks with which Rich fills up the lines of a table."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.encoding = file.encoding
+
+    def write(self, text: str) -> int:
+        return self._file.write(re.sub(" +$", "", text, flags=re.MULTILINE))
+
+    def flush(self) -> None:
+        self._file.flush()

@@ -24,6 +24,7 @@ def test_inspect(model: Path) -> None:
     output = run("inspect", "songnet-gtzan").stdout
     for text in ("songnet-gtzan", "hash", "passed", "blues, classical", "mean_variance"):
         assert text in output
+    assert not [line for line in output.splitlines() if line != line.rstrip()]
     values = json.loads(run("inspect", model, "--json").stdout)
     assert values["kind"] == "onnx"
     assert values["input_shape"] == [1, 22, 32]

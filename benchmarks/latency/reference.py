@@ -22,7 +22,7 @@ from edge_genre.errors import DataError, EdgeGenreError
 
 _OTHERS = ("instructions.json",)  # counts of instructions, which are the same everywhere
 _INTRODUCTION = """\
-# Measured on
+# Machines measured so far
 
 Every figure on this page was measured on the machine that stands beside it. None is ever estimated
 for a board that was not measured; one that is missing here has not been measured.
@@ -63,7 +63,8 @@ _MACHINES = (
 )
 _NOTE = """\
 Front end, inference and total are medians of one window, p99 is of the total; milliseconds. The
-real-time factor is the mean time of a window by the time from one to the next. Memory is resident.
+real-time factor is the mean time of a window divided by the time from one to the next. Memory
+is resident.
 """
 
 

@@ -54,7 +54,7 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
 
 
 @click.command("benchmark", no_args_is_help=True)
-@click.argument("models", nargs=-1, metavar="MODEL...")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "-i",
     "--input",
@@ -196,7 +196,7 @@ def _require_report(path: Path) -> None:
     if missing := [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]:
         raise EdgeGenreError(
             f"--report needs {' and '.join(missing)}: pip install 'edge-genre[report]', or "
-            "print --json here and show it --from that on a machine that has them"
+            "print --json here and show that with --from on a machine that has them"
         )
 
 

@@ -41,7 +41,8 @@ _T = TypeVar("_T")
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder to write evaluation.json, confusion.png and reliability.png into.",
+    help="Folder to write evaluation.json, confusion.png and reliability.png into; "
+    "with a recipe for its checkpoints, too, and required.",
 )
 @click.option(
     "--robustness",

@@ -62,7 +62,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     type=_FOLDER,
     metavar="FOLDER",
     help="Folder to write the model to, as C sources for TFLite Micro with labels, quantization, "
-    "the size of its arena, the front end's tables and an example.",
+    "the size of its arena (where tflite-micro is installed, to measure it), the front end's "
+    "tables and an example.",
 )
 @click.option(
     "--arena",

@@ -103,7 +103,12 @@ def _header(
     if macs is not None:
         lines += ["", comment(f"A window is {macs:,} multiply-accumulates.")]
     if arena is None:
-        lines += ["", comment("Not measured, since tflite-micro was not installed: define it.")]
+        lines += [
+            "",
+            comment(
+                "Define EG_ARENA_BYTES: it was not measured, since tflite-micro was not installed."
+            ),
+        ]
     else:
         about = (
             "Bytes. TFLite Micro needs "

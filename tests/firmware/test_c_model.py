@@ -348,7 +348,7 @@ def test_without_its_package(classifier: Classifier, monkeypatch: pytest.MonkeyP
     for module in ("edge_genre.convert.c.micro", "edge_genre.convert.c.model"):
         monkeypatch.setattr(f"{module}.available", lambda: False)
     text = c_model(classifier)["edge_genre_model.h"]
-    assert "EG_ARENA_BYTES" not in text
+    assert "#define EG_ARENA_BYTES" not in text
     assert "tflite-micro was not installed" in text
     for call in (
         lambda: c_model(classifier, arena=10),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from edge_genre.benchmarks.accuracy.evaluation import wilson
 from edge_genre.benchmarks.latency.result import Accuracy, Result, Run, TimedRun
-from edge_genre.benchmarks.report import charts
+from edge_genre.benchmarks.report import charts, drawing
 from edge_genre.benchmarks.report.names import once, run_names
 from edge_genre.benchmarks.text import counted, number, printable, share, short, size
 
@@ -49,7 +49,7 @@ class Recognised:
     """
 
     data: str
-    chart: charts.Chart | None
+    chart: drawing.Chart | None
     table: Table
 
 
@@ -59,11 +59,11 @@ class Timings:
 
     overview: Table
     hop: str
-    latency: charts.Chart
-    stages: charts.Chart
-    memory: charts.Chart | None
-    batches: Sequence[tuple[str, charts.Chart]]
-    profiles: Sequence[tuple[str, charts.Chart]]
+    latency: drawing.Chart
+    stages: drawing.Chart
+    memory: drawing.Chart | None
+    batches: Sequence[tuple[str, drawing.Chart]]
+    profiles: Sequence[tuple[str, drawing.Chart]]
     start: Table
     accuracy: Sequence[Recognised] = field(default_factory=tuple)
 
@@ -104,7 +104,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         finalize=_finalize,
     )
-    environment.filters |= {"short": short, "colour": charts.variable}
+    environment.filters |= {"short": short, "colour": drawing.variable}
     environment.filters["svg"] = lambda chart, narrow: Markup(chart.svg(narrow=narrow))
     return environment
 

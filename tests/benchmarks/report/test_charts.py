@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from edge_genre.benchmarks.latency.result import TimedRun
-from edge_genre.benchmarks.report import charts
+from edge_genre.benchmarks.report import charts, drawing
 from tests.support.benchmark_results import HOSTILE, read, result, run
 
 MUSIC = "gtzan_logmel.npz"
@@ -208,9 +208,9 @@ def test_names_are_text_and_nothing_else(name: str, recwarn: pytest.WarningsReco
 
 @given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=5), st.booleans())
 def test_ticks_are_inside_and_neither_few_nor_many(values: list[float], log: bool) -> None:
-    scale = charts._from_zero(values, "ms")
+    scale = drawing.from_zero(values, "ms")
     if log:
-        scale = charts._Scale(min(values) / 1.05, max(values) * 1.05, "ms", log=True)
+        scale = drawing.Scale(min(values) / 1.05, max(values) * 1.05, "ms", log=True)
     for most in (5, 7):
         ticks = scale.ticks(most)
         assert 2 <= len(ticks) <= most
@@ -229,4 +229,4 @@ def test_ticks_are_inside_and_neither_few_nor_many(values: list[float], log: boo
     ],
 )
 def test_round_values_of_a_logarithmic_scale(low: float, high: float, ticks: list[float]) -> None:
-    assert charts._Scale(low, high, "ms", log=True).ticks() == pytest.approx(ticks)
+    assert drawing.Scale(low, high, "ms", log=True).ticks() == pytest.approx(ticks)

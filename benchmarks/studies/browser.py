@@ -32,7 +32,6 @@ from edge_genre.host.machine import condition, doubts, this_machine
 PART = "measured"  # of the page
 SITE = Path("firmware_notes/browser")
 _TURNS = 3
-_READY = re.compile("^Ready")
 _DONE = re.compile(" each$")
 _WAIT = 120_000  # milliseconds
 

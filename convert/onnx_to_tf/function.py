@@ -47,7 +47,8 @@ def onnx_to_tflite(
     Parameters
     ----------
     model : a graph with one float32 input of fixed lengths behind the batch axis, and one output.
-    quantize, calibration, target, integer_io : see ``tflite.keras_to_tflite``.
+    quantize, calibration, target, integer_io : see
+        `edge_genre.convert.tflite.writer.keras_to_tflite`.
     probabilities : give probabilities: a softmax is put behind logits, or in place of a final
         log-softmax. A final softmax stays as it is.
 

@@ -9,7 +9,6 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edge_genre.host.record import Record
@@ -188,6 +187,9 @@ def _system(root: Path) -> str:
 
 
 def _versions(*packages: str) -> dict[str, str]:
+    # Imported here: it takes 3 MB, and a process whose memory is measured imports this module.
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {}
     for name in packages:
         try:

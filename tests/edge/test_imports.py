@@ -73,6 +73,19 @@ def test_the_first_answer_waits_for_nothing_else() -> None:
     assert _loaded([*names, "numpy"], "classify", str(clip()), "--json") == "['numpy']"
 
 
+def test_what_is_measured_is_the_model_alone() -> None:
+    """The process of `edge-genre benchmark` in which memory and the start are measured."""
+    names = ["importlib.metadata", "rich", "click"]
+    check = (
+        "import sys, edge_genre.benchmarks.latency.worker; "
+        f"print([n for n in {names!r} if n in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
 def test_a_device_needs_nothing_that_other_engines_bring() -> None:
     """tflite-runtime, the engine of 32-bit Arm, comes without flatbuffers: facts are left out."""
     program = """

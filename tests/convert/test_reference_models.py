@@ -81,8 +81,8 @@ def test_five_channel_cnn(
         calibrate=clips,
     )
     said(found, report)
-    assert found.windows["compared"] >= 500
-    assert found.windows.labelled == found.windows["compared"]
+    assert found.windows.compared >= 500
+    assert found.windows.labelled == found.windows.compared
     for result in found.results:
         if result.quantization == "int8":
             # Kept, but by a few windows of 600: another processor rounds otherwise.

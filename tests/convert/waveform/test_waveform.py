@@ -338,7 +338,7 @@ def test_features_from_a_file(tmp_path: Path) -> None:
         waveform=True,
     )
     (result,) = found.results
-    assert found.windows["origin"] == "x.npy"
+    assert found.windows.origin == "x.npy"
     assert result.waveform.data == "music composed by edge-genre"
     assert result.waveform.parity.windows == 500
 

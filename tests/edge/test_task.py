@@ -1,4 +1,4 @@
-"""What outputs mean: compared with calculations by hand, and with SciPy where it has the formula."""
+"""What outputs mean: compared with calculations by hand and with SciPy."""
 
 from dataclasses import replace
 from typing import Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def test_explanations_have_their_times(path: Path) -> None:
     moments = second.explanations["loudness"]
     assert len(moments) == LEVELS.n_frames
     assert (moments[0].start, moments[-1].end) == pytest.approx((1.0, 2.0))
-    assert all(a.end == b.start for a, b in zip(moments, moments[1:], strict=False))
+    assert all(a.end == b.start for a, b in itertools.pairwise(moments))
     expected = FrontEnd(LEVELS)(samples[RATE:]).mean(1)
     np.testing.assert_allclose([moment.value for moment in moments], expected, atol=1e-3)
     assert second.to_dict()["explanations"]["loudness"][0]["start"] == 1.0

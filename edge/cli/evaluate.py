@@ -86,8 +86,8 @@ class _Found:
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Folder to write evaluation.json, confusion.png and reliability.png into; "
-    "with a recipe for its checkpoints, too, and required.",
+    help="Folder to write evaluation.json and pictures into; with a recipe for its checkpoints, "
+    "too, and required.",
 )
 @click.option(
     "--robustness",
@@ -149,12 +149,18 @@ def command(
     MODEL is a file or a bundled name, or, with --cross-validate or --leaky, a recipe. DATA is a
     folder of audio, in folders by genre (or files named after it, such as rock.00001.ogg), or an
     npz file of features: X (uint8 log-mel levels: tracks, bands, columns), y (the number of each
-    track's genre), genres (their names) and, if there are parts, split (0 train, 1 validation).
+    track's genre, or a row of 0 and 1 for many labels), genres (their names) and, if there are
+    parts, split (0 train, 1 validation).
 
     A track's genre is that of the highest mean probability of its windows. Intervals are of 95 %.
     The calibration error is how far confidence is from accuracy; a few tracks show some by chance,
     even of a perfectly calibrated model. Measured on music that the model was trained on, or on
     other tracks of the same artists, the figures say nothing of new music.
+
+    Of a model of many labels average precision and ROC AUC say how well each label's probability
+    tells tracks apart, whatever its threshold; precision, recall and F1 are at the thresholds.
+    Macro figures are means over the labels, micro figures are of all tracks and labels together.
+    Labels that no track or every track has are named, and in none of them.
 
     Files that cannot be used are named on the standard error, and the exit code is 1.
     """
@@ -263,7 +269,7 @@ def _labels(table: Path, folder: Path, leave_out: LeftOut) -> LabelledFiles:
     named = {path.resolve() for path in labels.files}
     others = [str(path) for path in require_audio(folder) if path.resolve() not in named]
     if others:
-        leave_out(f"{table}: does not name {some(others, 3)}", 0)
+        leave_out(f"{table}: does not name {some(others, 3)}: not counted", 0)
     return labels
 
 

@@ -62,7 +62,7 @@ def _(evaluation: Evaluation) -> Headline:
 @headline.register
 def _(evaluation: MultiLabelEvaluation) -> Headline:
     value = evaluation.macro_average_precision.value
-    return Headline("macro average precision", round(value, 3), value)
+    return Headline("macro average precision", value, value)
 
 
 @print_evaluation.register
@@ -136,14 +136,16 @@ def _labels(labels: list[LabelScore], task: Task) -> Table:
 def print_choice(choice: ThresholdChoice, task: Task) -> None:
     """Print which thresholds were chosen, and what F1 they give on the very data they are from."""
     rows = {
-        "chosen": f"{len(choice.changed)} thresholds changed, {len(choice.kept)} kept, where no "
-        f"other one gives a higher F1, or where no track or every track has the {task.noun}",
+        "thresholds": f"{len(choice.changed)} of {len(choice.changed) + len(choice.kept)} changed",
         "macro F1": f"{choice.macro_f1_before:.3f} before, {choice.macro_f1_after:.3f} now",
         "micro F1": f"{choice.micro_f1_before:.3f} before, {choice.micro_f1_after:.3f} now",
         "note": "they were chosen on these very tracks: of other music expect less",
     }
     if choice.kept:
-        rows["kept"] = some(choice.kept)
+        rows["kept"] = (
+            f"{some(choice.kept)}: no other one gives a higher F1, or no track or every track has "
+            f"the {task.noun}"
+        )
     console().print(facts(rows))
 
 
@@ -162,7 +164,8 @@ def print_conditions(evaluation: object, under: Mapping[str, object]) -> None:
     for condition, other in under.items():
         after = headline(other)
         change = 100 * (after.share - before.share)
-        table.add_row(condition, str(after.figure), f"{change:+.1f} points")
+        shown = str(after.figure) if isinstance(after.figure, int) else f"{after.figure:.3f}"
+        table.add_row(condition, shown, f"{change:+.1f} points")
     console().print(table)
 
 

@@ -29,6 +29,7 @@ class TaskKind(Protocol):
     """
 
     has_thresholds: bool  # whether each label has a threshold of its own
+    activation: str  # the operator that makes probabilities of logits, as frameworks call it
     # From rows of a graph's outputs [shape=(..., labels)] to probabilities, by what they are.
     activations: Mapping[str, Callable[[Numbers], Numbers]]
 
@@ -61,6 +62,7 @@ class SingleLabel:
     """Labels exclude each other: their probabilities add up to 1, and the greatest decides."""
 
     has_thresholds = False
+    activation = "softmax"
 
     def __init__(self) -> None:
         # The softmax of log-probabilities is the probabilities.
@@ -84,6 +86,7 @@ class MultiLabel:
     """Each label holds or not, whatever the others do: where it reaches its threshold."""
 
     has_thresholds = True
+    activation = "sigmoid"
 
     def __init__(self) -> None:
         self.activations: Mapping[str, Callable[[Numbers], Numbers]] = {
@@ -158,6 +161,11 @@ class Task:
     def has_thresholds(self) -> bool:
         """Whether each label has a threshold of its own."""
         return self._kind.has_thresholds
+
+    @property
+    def activation(self) -> str:
+        """The operator that makes probabilities of logits: ``"softmax"`` or ``"sigmoid"``."""
+        return self._kind.activation
 
     @property
     def nouns(self) -> str:

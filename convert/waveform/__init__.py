@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec, kinds
 from edge_genre.model.container import kind_of
+from edge_genre.task import GENRES, Task
 
 __all__ = ["require_graph", "waveform_spec", "with_front_end"]
 
@@ -32,7 +33,9 @@ def require_graph(spec: FrontEndSpec | None) -> FrontEndSpec:
     return spec
 
 
-def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabilities") -> bytes:
+def with_front_end(
+    graph: bytes, spec: FrontEndSpec, *, output: str = "probabilities", task: Task = GENRES
+) -> bytes:
     """Put a front end in front of a classifier's graph, which stays as it is.
 
     The front end computes in float32, however the classifier is quantized. What the graph gives is
@@ -43,6 +46,7 @@ def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabili
     graph : TFLite or ONNX, without edge-genre's texts
     spec : the features that it takes
     output : what it gives, one of `edge_genre.choices.OUTPUTS`
+    task : what that means
 
     Returns
     -------
@@ -54,14 +58,16 @@ def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabili
     ConversionError
         The front end cannot be a graph, does not fit this one, or the graph is damaged.
     """
-    spec, softmax = require_graph(spec), output != "probabilities"
+    spec = require_graph(spec)
+    activation = None if output == "probabilities" else task.activation
+    adds_up = not task.has_thresholds
     if kind_of(graph) == "tflite":
         from edge_genre.convert.waveform.tflite_graph import tflite_with_front_end
 
-        return tflite_with_front_end(graph, spec, softmax=softmax)
+        return tflite_with_front_end(graph, spec, activation=activation, adds_up=adds_up)
     from edge_genre.convert.waveform.onnx_graph import onnx_with_front_end
 
-    return onnx_with_front_end(graph, spec, softmax=softmax)
+    return onnx_with_front_end(graph, spec, activation=activation, adds_up=adds_up)
 
 
 def waveform_spec(spec: FrontEndSpec) -> FrontEndSpec:

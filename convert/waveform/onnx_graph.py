@@ -92,7 +92,9 @@ class OnnxWriter(Writer):
         return self.emit(operator, [value.key for value in values])
 
 
-def onnx_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> bytes:
+def onnx_with_front_end(
+    graph: bytes, spec: FrontEndSpec, *, activation: str | None, adds_up: bool
+) -> bytes:
     """See `edge_genre.convert.waveform.with_front_end`."""
     try:
         model = onnx.load_from_string(graph)
@@ -127,9 +129,11 @@ def onnx_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> b
     sizes = [each.dim_value or each.dim_param or None for each in given.type.tensor_type.shape.dim]
     row: list[Any] = [1, *sizes[1:]]
     result = given.name
-    if softmax:
+    if activation == "softmax":
         result = writer.emit("Softmax", [result], axis=-1)
-    elif _rounded(inner, result) and isinstance(row[-1], int):
+    elif activation == "sigmoid":
+        result = writer.emit("Sigmoid", [result])
+    elif adds_up and _rounded(inner, result) and isinstance(row[-1], int):
         result = writer.scaled_to_one(Value(result, tuple(row))).key
     nodes = [*writer.nodes[:before], *inner.node, *writer.nodes[before:]]
     if result != given.name:

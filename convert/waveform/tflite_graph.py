@@ -129,7 +129,9 @@ class TfliteWriter(Writer):
         return self.emit(code, [value.key for value in values], self.tensor(what, shape), options)
 
 
-def tflite_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> bytes:
+def tflite_with_front_end(
+    graph: bytes, spec: FrontEndSpec, *, activation: str | None, adds_up: bool
+) -> bytes:
     """See `edge_genre.convert.waveform.with_front_end`."""
     model = parse(graph)
     subgraph, types = model.subgraphs[0], schema().TensorType
@@ -161,11 +163,14 @@ def tflite_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) ->
     behind = TfliteWriter(model)
     given = int(subgraph.outputs[0])
     result = _in_float(behind, given)
-    if softmax:
+    if activation == "softmax":
         output = behind.tensor("softmax", result.shape)
         behind.emit("SOFTMAX", [result.key], output, "SoftmaxOptions", beta=1.0)
         result = Value(output, result.shape)
-    elif result.key != given or _rounded(model, given):
+    elif activation == "sigmoid":
+        output = behind.tensor("sigmoid", result.shape)
+        result = Value(behind.emit("LOGISTIC", [result.key], output), result.shape)
+    elif adds_up and (result.key != given or _rounded(model, given)):
         result = behind.scaled_to_one(result)
     subgraph.operators += behind.operators
     subgraph.tensors[result.key].name = OUTPUT.encode()

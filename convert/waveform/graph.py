@@ -159,6 +159,10 @@ class Writer(ABC):
         """Natural logarithm."""
         return Value(self._elementwise("log", [value], value.shape), value.shape)
 
+    def exp(self, value: Value) -> Value:
+        """Exponential function."""
+        return Value(self._elementwise("exp", [value], value.shape), value.shape)
+
     def scaled_to_one(self, value: Value) -> Value:
         """Divide by the sum, so that values that were rounded to 8 bits add up to 1 again."""
         count = math.prod(value.shape)

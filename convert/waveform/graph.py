@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.convert.waveform.spectra import frames, power_spectra
 from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.graph import Value
 
@@ -54,9 +55,7 @@ class Writer(ABC):
 
     def spectra(self, spec: Framed, samples: Value) -> Value:
         """The spectra of a window's frames [shape=(n_frames, 1 + n_fft // 2)]."""
-        from edge_genre.convert.waveform import spectra
-
-        power = spectra.power_spectra(self, spectra.frames(self, spec, samples))
+        power = power_spectra(self, frames(self, spec, samples))
         return self.root(power) if spec.power == 1 else power
 
     def filtered(self, spectra: Value, filters: NDArray[Any]) -> Value:

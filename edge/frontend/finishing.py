@@ -77,18 +77,8 @@ class Finished(Framed):
 
     def of_frames(self) -> FrontEndSpec:
         """The same without statistics and normalisation, in the kind's first order of axes."""
-        return (
-            super()
-            .of_frames()
-            .replace(
-                normalize="none",
-                mean=0.0,
-                scale=1.0,
-                axes=self.orders()[0],
-                statistics=(),
-                normalize_over="window",
-            )
-        )
+        plain = {"normalize": "none", "mean": 0.0, "scale": 1.0, "axes": self.orders()[0]}
+        return super().of_frames().replace(**plain, statistics=(), normalize_over="window")
 
     @classmethod
     def orders(cls) -> tuple[str, ...]:
@@ -135,7 +125,7 @@ class Finished(Framed):
             require(number != 0 or not key.startswith("scale"), key, value, "a number other than 0")
             return number
         if not levels:
-            raise SpecError(f"front-end spec: {key} is {value!r}, expected a number")
+            raise SpecError(f"front-end spec: {key} is a list, expected a number")
         (count, what), *inner = levels
         if len(value) != count:
             raise SpecError(

@@ -126,7 +126,7 @@ class MelLevels(Finished, Logarithmic):
     @property
     def no_c(self) -> str | None:
         """What the front end in C does instead."""
-        n, window = self.n_fft, self.frame_window
+        n = self.n_fft
         if n & (n - 1) or not 8 <= n <= _LARGEST_FFT_IN_C:
             return (
                 f"transforms frames of a power of two from 8 to {_LARGEST_FFT_IN_C} samples, "
@@ -145,6 +145,7 @@ class MelLevels(Finished, Logarithmic):
         for key in ("mean", "scale"):
             if isinstance(getattr(self, key), tuple):
                 return f"takes one {key} for all features, not {len(getattr(self, key))}"
+        window = self.frame_window
         if not np.allclose(window[1:], window[:0:-1]):
             return "takes periodic window functions of an even win_length alone"
         if window[0] and self.center and self.pad_mode == "reflect":

@@ -211,15 +211,16 @@ def test_silence_is_all_equal(kind: str) -> None:
         np.testing.assert_array_equal(found, 0)
 
 
-def test_only_what_every_engine_has() -> None:
+@pytest.mark.parametrize("spec", [SPEC, FrontEndSpec.preset("pcen")], ids=["log-mel", "pcen"])
+def test_only_what_every_engine_has(spec: FrontEndSpec) -> None:
     """Built-in operators of old versions: all but the joins run in XNNPACK's kernels."""
-    content = with_front_end(nothing_else("tflite", SPEC.shape), SPEC)
+    content = with_front_end(nothing_else("tflite", spec.shape), spec)
     facts = graph_facts(content)
     assert facts.custom == ()
     assert set(facts.outside_xnnpack) <= {"CONCATENATION"}
     assert unknown_to_tflite_runtime(content) == []
     onnx.checker.check_model(
-        onnx.load_from_string(with_front_end(nothing_else("onnx", SPEC.shape), SPEC)),
+        onnx.load_from_string(with_front_end(nothing_else("onnx", spec.shape), spec)),
         full_check=True,
     )
 

@@ -18,7 +18,6 @@ from edge_genre.benchmarks.text import some
 from edge_genre.choices import SPLITS
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, DataError
-from edge_genre.frontend.log_mel import LogMel
 from edge_genre.results import SongResult
 
 _FEW = 3  # files that are named of those that cannot be used
@@ -171,7 +170,7 @@ def tracks_of_features(
             "folder of audio"
         )
     features.require_fit(spec)
-    log_mel = LogMel(spec, np.float32)
+    log_mel = spec.computation(np.float32)
     for index in features.part(split):
         decibels = features.decibels(index)
         starts = range(0, len(decibels) - spec.n_frames + 1, spec.n_frames)

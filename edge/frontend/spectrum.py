@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from edge_genre.frontend.spec import FrontEndSpec
+from edge_genre.frontend.framed import Framed
 
 # Frames that are transformed together: the 130 of a 3 s window in one go, and a longer window in
 # blocks, so that its spectra need no more memory than those of a short one.
@@ -25,8 +25,8 @@ class PowerSpectrum:
     into ``samples``, a view of its middle, then call `pad`.
     """
 
-    def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
-        self.margin = spec.n_fft // 2 if spec.center else 0
+    def __init__(self, spec: Framed, dtype: type[Any]) -> None:
+        self.margin = spec.margin
         self.padded = np.zeros(spec.window_samples + 2 * self.margin, dtype)
         self.samples = self.padded[self.margin : self.margin + spec.window_samples]
         self._reflect = spec.pad_mode == "reflect"

@@ -1,0 +1,58 @@
+"""Front ends of every kind, with values that Hypothesis draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from edge_genre.errors import SpecError
+from edge_genre.frontend import FrontEndSpec, kinds
+from edge_genre.frontend.framed import Framed
+from edge_genre.frontend.mel_spectrogram import MelSpectrogram
+
+_FRAMED: dict[str, st.SearchStrategy[Any]] = {
+    "n_fft": st.sampled_from([256, 400, 512, 1000]),
+    "hop_length": st.integers(40, 1200),
+    "center": st.booleans(),
+    "pad_mode": st.sampled_from(["constant", "reflect"]),
+}
+_MEL: dict[str, st.SearchStrategy[Any]] = {
+    "n_mels": st.integers(8, 64),
+    "mel_scale": st.sampled_from(["slaney", "htk"]),
+    "mel_norm": st.sampled_from(["slaney", None]),
+    "fmin": st.sampled_from([0, 30.5]),
+    "fmax": st.sampled_from([None, 3500]),
+    "log": st.sampled_from(["db", "natural", "none"]),
+    "ref": st.one_of(st.just("max"), st.floats(1e-3, 10)),
+    "top_db": st.one_of(st.none(), st.floats(20, 120)),
+    "normalize": st.sampled_from(["none", "min_max", "mean_variance", "fixed"]),
+    "mean": st.floats(-100, 100),
+    "scale": st.floats(1e-2, 100),
+}
+
+
+@st.composite
+def specs(draw: st.DrawFn, *names: str) -> FrontEndSpec:
+    """Specs of these kinds, of all where none is named, with windows of half a second to one."""
+    kind = kinds.named(draw(st.sampled_from(names or kinds.names()), label="kind"))
+    values: dict[str, Any] = {
+        "sample_rate": draw(st.sampled_from([8000, 16_000])),
+        "window_seconds": draw(st.floats(0.5, 1)),
+    }
+    fields: dict[str, st.SearchStrategy[Any]] = {}
+    if issubclass(kind, Framed):
+        fields |= _FRAMED
+    if issubclass(kind, MelSpectrogram):
+        fields |= _MEL | {"axes": st.sampled_from(kind.orders())}
+    if "n_mfcc" in kind.__dataclass_fields__:
+        fields["n_mfcc"] = st.integers(1, 8)
+    for name, field in fields.items():
+        if name in kind.__dataclass_fields__ and draw(st.booleans()):
+            values[name] = draw(field, label=name)
+    try:
+        return kind(**values)
+    except SpecError:  # some values do not go together
+        assume(False)
+        raise AssertionError from None

@@ -56,7 +56,8 @@ class Writer(ABC):
         """The spectra of a window's frames [shape=(n_frames, 1 + n_fft // 2)]."""
         from edge_genre.convert.waveform import spectra
 
-        return spectra.power_spectra(self, spectra.frames(self, spec, samples))
+        power = spectra.power_spectra(self, spectra.frames(self, spec, samples))
+        return self.root(power) if spec.power == 1 else power
 
     def filtered(self, spectra: Value, filters: NDArray[Any]) -> Value:
         """Multiply the last axis by filters that are mostly zeros [shape=(out, in)]."""
@@ -105,15 +106,20 @@ class Writer(ABC):
         shape[axis] = sum(value.shape[axis] for value in values)
         return Value(self._concat(values, axis, tuple(shape)), tuple(shape))
 
+    def over(self, what: str, value: Value, axis: int) -> Value:
+        """``"max"``, ``"min"`` or ``"mean"`` along an axis, which becomes one of length 1."""
+        if value.shape[axis] == 1:
+            return value
+        shape = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
+        return Value(self._reduce(what, value, axis, shape), shape)
+
     def over_all(self, what: str, value: Value) -> Value:
         """``"max"``, ``"min"`` or ``"mean"`` of all values, with axes of length 1.
 
         Axis after axis: a float32 sum over a whole window would lose digits.
         """
         for axis in reversed(range(len(value.shape))):
-            if value.shape[axis] > 1:
-                shape = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
-                value = Value(self._reduce(what, value, axis, shape), shape)
+            value = self.over(what, value, axis)
         return value
 
     def dense(self, value: Value, weights: NDArray[Any]) -> Value:

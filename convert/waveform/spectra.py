@@ -24,6 +24,8 @@ def frames(writer: Writer, spec: Framed, samples: Value) -> Value:
     it reaches over: no table of indices is needed.
     """
     n_fft, hop, count = spec.n_fft, spec.hop_length, spec.n_frames
+    if spec.pre_emphasis:
+        samples = _emphasised(writer, samples, spec.pre_emphasis)
     padded = writer.pad(samples, spec.margin, spec.margin, reflect=spec.pad_mode == "reflect")
     rows = math.ceil(n_fft / hop)
     length = (count + rows - 1) * hop
@@ -36,8 +38,16 @@ def frames(writer: Writer, spec: Framed, samples: Value) -> Value:
         ],
         axis=1,
     )
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
-    return writer.multiply(frames, hann[np.newaxis])
+    return writer.multiply(frames, spec.frame_window[np.newaxis])
+
+
+def _emphasised(writer: Writer, samples: Value, factor: float) -> Value:
+    count = samples.shape[-1]
+    first, second = writer.part(samples, 0, 1), writer.part(samples, 1, 2)
+    first = writer.subtract(writer.multiply(first, [[3.0]]), second)
+    earlier = writer.multiply(writer.part(samples, 0, count - 1), [[factor]])
+    rest = writer.subtract(writer.part(samples, 1, count), earlier)
+    return writer.concat([first, rest], axis=1)
 
 
 def power_spectra(writer: Writer, frames: Value) -> Value:

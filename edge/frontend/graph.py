@@ -46,6 +46,9 @@ class Writer(Protocol):
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Join along an axis that exists."""
 
+    def over(self, what: str, value: Value, axis: int) -> Value:
+        """``"max"``, ``"min"`` or ``"mean"`` along an axis, which becomes one of length 1."""
+
     def over_all(self, what: str, value: Value) -> Value:
         """``"max"``, ``"min"`` or ``"mean"`` of all values, with axes of length 1."""
 

@@ -13,7 +13,6 @@ from edge_genre.frontend.beats import BeatTracker, Rhythm
 from edge_genre.frontend.chroma import N_CHROMA, Chroma
 from edge_genre.frontend.kinds.mfcc import Coefficients
 from edge_genre.frontend.kinds.mfcc_deltas import Deltas, MfccDeltas
-from edge_genre.frontend.mel_spectrogram import normalize
 from edge_genre.frontend.spec import require
 
 
@@ -28,7 +27,12 @@ class FiveChannel(MfccDeltas):
 
     def check(self) -> None:
         super().check()
-        plain = {"log": "db", "ref": 1.0, "center": True}  # beats are defined on these levels
+        plain = {
+            "log": "db",
+            "ref": 1.0,
+            "center": True,
+            "power": 2.0,
+        }  # beats are defined on these levels
         for key, value in plain.items():
             require(getattr(self, key) == value, key, getattr(self, key), f"{value!r}")
 
@@ -97,8 +101,7 @@ class _FiveChannel(Coefficients):
         resize = tables.resize(len(synchronous), n_frames).astype(self._dtype)
         np.matmul(resize, synchronous, out=channels[3])
         np.matmul(chroma, self._rows_of_chroma, out=channels[4])
-        normalize(channels, self.spec)
-        return self.spec.arranged(channels)
+        return self.finished(channels)
 
 
 def _between(features: NDArray[Any], beats: NDArray[np.intp]) -> NDArray[Any]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from edge_genre.frontend.mel_spectrogram import Levels, MelSpectrogram, normalize
+from edge_genre.frontend.levels import Levels, MelLevels
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogMel(MelSpectrogram):
+class LogMel(MelLevels):
     """A mel spectrogram and its logarithm."""
 
     kind: str = "log_mel"
@@ -27,7 +27,7 @@ class LogMel(MelSpectrogram):
     @property
     def forgets_level(self) -> bool:
         """A window's normalisation takes it away."""
-        return self.normalize in ("mean_variance", "min_max")
+        return self.normalize in ("mean_variance", "min_max") and not self.statistics
 
     def computation(self, dtype: type[Any]) -> Levels:
         """What computes it."""
@@ -35,18 +35,13 @@ class LogMel(MelSpectrogram):
 
     def graph(self, writer: Writer, samples: Value) -> Value:
         """The same as operators."""
-        features = self.graph_levels(writer, samples)
-        if self.axes == "frequency_first":
-            features = writer.transpose(features, 1, 0)
-        return self.graph_normalized(writer, features)
+        return self.graph_finished(writer, self.graph_levels(writer, samples))
 
 
 class _LogMel(Levels):
     def finish(self, rows: list[NDArray[Any]]) -> NDArray[Any]:
         """Levels of one window, normalised [shape=spec.shape], a new array."""
-        features = self.levels(rows)
-        normalize(features, self.spec)
-        return self.spec.arranged(features)
+        return self.finished(self.levels(rows))
 
 
 KIND = LogMel

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.frontend import tables
-from edge_genre.frontend.mel_spectrogram import Levels, MelSpectrogram, normalize
+from edge_genre.frontend.levels import Levels, MelLevels
 from edge_genre.frontend.spec import require
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mfcc(MelSpectrogram):
+class Mfcc(MelLevels):
     """A log-mel spectrogram and its DCT.
 
     Parameters
@@ -29,6 +29,8 @@ class Mfcc(MelSpectrogram):
 
     kind: str = "mfcc"
     n_mfcc: int = 40
+
+    column: ClassVar[str] = "coefficient"
 
     def check(self) -> None:
         super().check()
@@ -52,10 +54,7 @@ class Mfcc(MelSpectrogram):
 
     def graph(self, writer: Writer, samples: Value) -> Value:
         """The same as operators."""
-        features = self.graph_coefficients(writer, samples)
-        if self.axes == "frequency_first":
-            features = writer.transpose(features, 1, 0)
-        return self.graph_normalized(writer, features)
+        return self.graph_finished(writer, self.graph_coefficients(writer, samples))
 
     def graph_coefficients(self, writer: Writer, samples: Value) -> Value:
         """The coefficients [shape=(n_frames, n_mfcc)]."""
@@ -95,8 +94,7 @@ class Coefficients(Levels):
     def finish(self, rows: list[NDArray[Any]]) -> NDArray[Any]:
         """MFCC of one window, normalised [shape=spec.shape]."""
         _, mfcc = self.coefficients(rows)
-        normalize(mfcc, self.spec)
-        return self.spec.arranged(mfcc)
+        return self.finished(mfcc)
 
 
 KIND = Mfcc

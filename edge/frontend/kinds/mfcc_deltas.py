@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.frontend import tables
+from edge_genre.frontend.finishing import Numbers
 from edge_genre.frontend.kinds.mfcc import Coefficients, Mfcc
-from edge_genre.frontend.mel_spectrogram import normalize
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
@@ -44,18 +45,33 @@ class MfccDeltas(Mfcc):
             return max(self.n_fft, tables.DELTA_WIDTH * self.hop_length)
         return self.n_fft + (tables.DELTA_WIDTH - 1) * self.hop_length
 
-    @property
-    def shape(self) -> tuple[int, ...]:
+    def sizes(self, n_frames: int) -> tuple[int, ...]:
         """Coefficients, frames and channels, in the order of ``axes``."""
-        picture = (self.n_mfcc, self.n_frames)
+        picture = (self.n_mfcc, n_frames)
         if self.axes == "channels_last":
             return (*picture, self.channels)
         return (self.channels, *picture)
+
+    @property
+    def time_axis(self) -> int:
+        """Where the frames are in `sizes`."""
+        return 1 if self.axes == "channels_last" else 2
 
     def arranged(self, features: NDArray[Any]) -> NDArray[Any]:
         """Copy a stack (channels, n_frames, n_mfcc) into the order of ``axes``."""
         order = (0, 2, 1) if self.axes == "channels_first" else (2, 1, 0)
         return np.ascontiguousarray(features.transpose(order))
+
+    def _entries(self) -> tuple[tuple[int, str], ...]:
+        if self.statistics:
+            return super()._entries()
+        return ((self.channels, "channel"), (self.width, self.column))
+
+    def table(self, numbers: Numbers) -> NDArray[np.float64]:
+        """``mean`` or ``scale`` as an array that broadcasts over features before `arranged`."""
+        if self.statistics or not isinstance(numbers, tuple):
+            return super().table(numbers).reshape(-1 if self.statistics else (1, 1, 1))
+        return np.stack([np.broadcast_to(each, (1, self.width)) for each in numbers])
 
     @property
     def description(self) -> str:
@@ -83,12 +99,14 @@ class MfccDeltas(Mfcc):
             last = writer.part(slopes, inner - 1, inner, axis=0)
             half = width // 2
             channels.append(writer.concat([first] * half + [slopes] + [last] * half, axis=0))
+        return self.graph_finished(writer, *channels)
+
+    def graph_arranged(self, writer: Writer, channels: Sequence[Value]) -> Value:
+        """As `arranged`."""
         pictures = [writer.transpose(channel, 1, 0) for channel in channels]
-        if self.axes == "channels_first":
-            stacked = [writer.reshape(each, (1, n, count)) for each in pictures]
-            return self.graph_normalized(writer, writer.concat(stacked, axis=0))
-        stacked = [writer.reshape(each, (n, count, 1)) for each in pictures]
-        return self.graph_normalized(writer, writer.concat(stacked, axis=2))
+        size, axis = pictures[0].shape, 0 if self.axes == "channels_first" else 2
+        stacked = (1, *size) if self.axes == "channels_first" else (*size, 1)
+        return writer.concat([writer.reshape(each, stacked) for each in pictures], axis=axis)
 
     @property
     def no_c(self) -> str | None:
@@ -107,8 +125,7 @@ class _Stack(Coefficients):
         channels = np.empty((3, *mfcc.shape), mfcc.dtype)
         channels[0] = mfcc
         self._deltas(mfcc, channels[1:])
-        normalize(channels, self.spec)
-        return self.spec.arranged(channels)
+        return self.finished(channels)
 
 
 class Deltas:

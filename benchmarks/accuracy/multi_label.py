@@ -90,6 +90,12 @@ class MultiLabelEvaluation(Record):
     without_negative: tuple[str, ...]
     curve: Curve
 
+    @property
+    def measured(self) -> list[LabelScore]:
+        """The labels that the figures are of, most frequent first, of these the best one."""
+        found = [label for label in self.labels if label.average_precision is not None]
+        return sorted(found, key=lambda label: (-label.tracks, -(label.average_precision or 0.0)))
+
 
 def targets(tracks: Sequence[Track], n_labels: int) -> NDArray[np.bool_]:
     """Which labels the tracks have [shape=(tracks, labels)]."""

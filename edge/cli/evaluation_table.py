@@ -85,7 +85,8 @@ def _(evaluation: Evaluation, task: Task) -> None:
     for genre in found.genres:
         taken_for = ", ".join(f"{other} {n}" for other, n in [*genre.taken_for.items()][:3])
         shares = (f"{share:.0%}" for share in (genre.recall, genre.precision, genre.f1))
-        table.add_row(genre.genre, str(genre.tracks), str(genre.correct), *shares, taken_for)
+        counts = str(genre.tracks), str(genre.correct)
+        table.add_row(Text(genre.genre), *counts, *shares, Text(taken_for))
     console().print(facts(rows))
     console().print(table)
 

@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 # Parameters that say how to measure a model, and how to train a recipe.
 _OF_MODEL = (
     *("split", "hop", "table", "choose_thresholds", "robustness"),
-    *("frontend", "labels", "outputs", "task", "threads"),
+    *("frontend", "labels", "outputs", "task_kind", "threads"),
 )
 _OF_RECIPE = ("metadata", "seed", "steps")
 

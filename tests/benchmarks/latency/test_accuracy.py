@@ -68,3 +68,15 @@ def test_a_benchmark_of_a_model_of_many_labels(tmp_path: Path):
         assert "first mood" in text
         assert "genre" not in text.replace("edge-genre", "")
     assert json.loads(run("benchmark", "--from", figures, "--json").stdout) == json.loads(printed)
+    # Of a table any number of labels a file.
+    table = tmp_path / "labels.csv"
+    table.write_text("path,labels\nblues/0.wav,blues;rock\njazz/1.wav,rock\nrock/2.wav,\n")
+    listed = ("--labels-csv", table)
+    found = json.loads(
+        run("benchmark", model, "--seconds", "0.05", "--corpus", data, *listed, "--json").stdout
+    )["runs"][0]["accuracy"]
+    evaluated = json.loads(run("evaluate", model, data, *listed, "--json").stdout)
+    assert (found["tracks"], found["labels"]) == (3, 2)
+    precision = evaluated["macro_average_precision"]["value"]
+    assert found["average_precision"] == pytest.approx(precision)
+    assert "is for --corpus" in run("benchmark", model, *listed, code=2).stderr

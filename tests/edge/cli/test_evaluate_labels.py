@@ -315,5 +315,6 @@ def test_wrong_usage(model, folder, table, tmp_path):
         ((model, folder, "--metadata", table), "--metadata is to train a recipe"),
         (("songnet", folder, "--leaky", "--hop", "1"), "--hop is for a model that is there"),
         (("songnet", folder, "--leaky", "--threads", "2"), "--threads is for a model"),
+        (("songnet", folder, "--leaky", "--task", "multi-label"), "--task is for a model"),
     ):
         assert message in run("evaluate", *arguments, code=2).stderr

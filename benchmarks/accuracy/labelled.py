@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from edge_genre.audio.file import genre_of, require_audio
 from edge_genre.benchmarks.accuracy.evaluation import Track
 from edge_genre.benchmarks.accuracy.features_file import TRAIN, VALIDATION, FeaturesFile
+from edge_genre.benchmarks.accuracy.levels import features_of
 from edge_genre.choices import SPLITS
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, DataError
-from edge_genre.frontend.log_mel import LogMel
 from edge_genre.results import SongResult
 
 _PARTS = dict(zip(SPLITS, (TRAIN, VALIDATION, None), strict=True))
@@ -134,18 +134,12 @@ def tracks_of_features(
             f"{features.path}: genre {', '.join(unknown)} is none of the model's, "
             f"which are {', '.join(classifier.labels)}"
         )
-    if spec.kind != "log_mel" or spec.log != "db":
-        raise DataError(
-            f"{features.path}: holds log-mel levels, but the model hears {spec.kind}: give a "
-            "folder of audio"
-        )
     features.require_fit(spec)
     numbers = [classifier.labels.index(genre) for genre in features.genres]
-    log_mel = LogMel(spec, np.float32)
     for index in features.part(split):
         decibels = features.decibels(index)
-        starts = range(0, len(decibels) - spec.n_frames + 1, spec.n_frames)
-        windows = [log_mel.finish([decibels[s : s + spec.n_frames]]) for s in starts]
-        rows = np.stack([classifier.run(window) for window in windows])
+        n = len(decibels) // spec.n_frames
+        windows = decibels[: n * spec.n_frames].reshape(n, spec.n_frames, -1)
+        rows = np.stack([classifier.run(window) for window in features_of(spec, windows)])
         genre = numbers[features.labels[index]]
         yield Track(str(features.names[index]), genre, rows, classifier.info.song_temperature)

@@ -47,7 +47,7 @@ def test_augmentation_is_seeded_and_keeps_shape_and_finiteness(
     levels = np.random.default_rng(1).uniform(-80, 0, (3, 45, 16)).astype(np.float32)
     if quiet:
         levels[:] = -80
-    tracks = tracks_of(*levels)
+    tracks = tracks_of(*levels, n_frames=40)
     chosen = np.array([2, 0, 1, 2])
     first, again = (
         augmentation.windows(tracks, chosen, 40, np.random.default_rng(seed)) for _ in range(2)

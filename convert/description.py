@@ -12,6 +12,7 @@ from edge_genre.convert.tflite.metadata import check_metadata
 from edge_genre.errors import ConversionError, ModelError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.model.file import ModelInfo, read
+from edge_genre.model.input import audio_input
 
 INSIDE = "front_end_in_graph"
 
@@ -50,7 +51,7 @@ def described(source: Path, options: ConversionOptions) -> Description:
     if options.labels is None:
         raise ConversionError(f"{source}: says nothing of its classes: give them with --labels")
     info = ModelInfo(
-        front_end=options.spec,
+        inputs=audio_input(options.spec),
         labels=tuple(options.labels),
         name=options.name or source.stem,
         version="1",

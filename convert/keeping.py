@@ -17,6 +17,7 @@ from edge_genre.convert.verify.answer import with_self_test
 from edge_genre.convert.verify.gate import LIMITS
 from edge_genre.convert.waveform import waveform_spec
 from edge_genre.model.file import ModelInfo, write
+from edge_genre.model.input import audio_input
 
 _AT_ONCE = threading.Lock()  # an engine's messages are silenced for the whole process
 
@@ -55,7 +56,7 @@ def _info(result: FormatResult, conversion: Conversion) -> ModelInfo:
         spec, inside, output = waveform_spec(spec), inside_graph(spec), "probabilities"
     return replace(
         conversion.description.info,
-        front_end=spec,
+        inputs=audio_input(spec),
         output=output,
         quantization=result.quantization,
         provenance={

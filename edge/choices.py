@@ -12,6 +12,8 @@ DEVICES = ("cpu", "gpu", "cuda", "tensorrt", "coreml")
 
 # What a model's outputs are.
 OUTPUTS = ("probabilities", "logits", "log_probabilities")
+# What they mean, as options have it: the kinds of `edge_genre.task`.
+TASKS = ("single-label", "multi-label")
 # Labels of data sets, in the order that nearly everybody trains with: by name.
 LABEL_SETS = {
     "gtzan": "blues classical country disco hiphop jazz metal pop reggae rock".split(),

@@ -13,18 +13,15 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.source import Metered, Source, naming
 from edge_genre.engines import Engine
 from edge_genre.errors import ModelError, SelfTestError
-from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.together import FrontEnds
 from edge_genre.listening.rolling import Rolling, Window, rolling_windows
 from edge_genre.model import self_test
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import ModelFile, ModelInfo, read
-from edge_genre.results import (
-    SILENCE,
-    SILENCE_DBFS,
-    SongResult,
-    WindowResult,
-    vote,
-)
+from edge_genre.model.input import AUDIO, Input
+from edge_genre.results import SILENCE_DBFS, Moment, SongResult, WindowResult, vote
+from edge_genre.task import GENRES, Task
 
 
 class Classifier:
@@ -43,24 +40,27 @@ class Classifier:
         device: str = "cpu",
         check: bool = True,
     ) -> None:
-        if info.front_end is None:
+        if not info.inputs:
             raise ModelError(
                 f"{model.path}: has no audio front end: it takes features that edge-genre does not "
                 "compute; run it with edge_genre.engines.Engine"
             )
         self.model = model
         self.info = info
-        self.spec = info.front_end
+        self.specs = tuple(each.front_end for each in info.inputs)
+        self.spec = self.specs[0]
         self.labels = info.labels
+        self.task = info.task
         self.engine = Engine(
             model,
-            shape=self.spec.shape,
+            shape={each.name: each.front_end.shape for each in info.inputs},
             output=info.output,
+            task=info.task,
             threads=threads,
             engine=engine,
             device=device,
         )
-        self._front_end = FrontEnd(self.spec)
+        self._front_end = FrontEnds(self.specs)
         classes = self.engine.n_classes
         if classes is not None and classes != len(self.labels):
             raise ModelError(
@@ -74,9 +74,10 @@ class Classifier:
         cls,
         model: str | Path | None = None,
         *,
-        front_end: FrontEndSpec | str | None = None,
+        front_end: FrontEndSpec | str | Mapping[str, FrontEndSpec | str] | None = None,
         labels: Sequence[str] | None = None,
         output: str | None = None,
+        task: Task | None = None,
         threads: int = 1,
         engine: str | None = None,
         device: str = "cpu",
@@ -87,9 +88,10 @@ class Classifier:
         Parameters
         ----------
         model : a path, a bundled name (see ``edge-genre models``), or None for the default
-        front_end, labels, output : for a file that says nothing of itself: a spec or the name of a
-            preset, the classes in the order of the outputs, and what the outputs are
-            (probabilities where it is left out)
+        front_end, labels, output, task : for a file that says nothing of itself: a spec or the
+            name of a preset (of several inputs, by the names of the inputs), the classes in the
+            order of the outputs, what the outputs are (probabilities where it is left out), and
+            what they mean (one genre where it is left out)
         threads, engine, device : see `edge_genre.engines.Engine`
         check : run the file's self-test
 
@@ -112,11 +114,20 @@ class Classifier:
                     "give both (--frontend and --labels), convert the model again, or, if it is a "
                     "copy that may be cut off, copy it again"
                 )
-            spec = FrontEndSpec.preset(front_end) if isinstance(front_end, str) else front_end
-            info = ModelInfo(front_end=spec, labels=tuple(labels), output=output or "probabilities")
-        elif front_end is not None or labels is not None or output is not None:
+            specs = front_end if isinstance(front_end, Mapping) else {AUDIO: front_end}
+            info = ModelInfo(
+                inputs=tuple(
+                    Input(name, FrontEndSpec.preset(spec) if isinstance(spec, str) else spec)
+                    for name, spec in specs.items()
+                ),
+                labels=tuple(labels),
+                output=output or "probabilities",
+                task=task or GENRES,
+            )
+        elif (front_end, labels, output, task) != (None, None, None, None):
             raise ModelError(
-                f"{file.path}: describes itself: leave --frontend, --labels and --outputs out"
+                f"{file.path}: describes itself: leave --frontend, --labels, --outputs and --task "
+                "out"
             )
         return cls(file, info, threads=threads, engine=engine, device=device, check=check)
 
@@ -136,11 +147,13 @@ class Classifier:
         AudioError
             A wrong number of samples, or NaN or infinity among them.
         """
-        return self.run(self._front_end(samples))
+        return self.run(*self._front_end(samples))
 
-    def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Classify features [shape=spec.shape] that were computed before."""
-        result = self.engine.run(features)
+    def run(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Classify features [shape=spec.shape] that were computed before, an array an input."""
+        return self._complete(self.engine.run(*features))
+
+    def _complete(self, result: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(result) != len(self.labels):
             raise ModelError(
                 f"{self.model.path}: the model has {len(result)} outputs, "
@@ -167,14 +180,17 @@ class Classifier:
         features = self._front_end(
             self_test.signal(test.seed, n_samples=spec.window_samples, rate=spec.sample_rate)
         )
-        drift = self_test.deviation(self_test.probe(features), test.features)
-        if drift > test.features_tolerance:
-            raise SelfTestError(
-                f"{self.model.path}: self-test failed: a feature is off by {drift:.3g}, "
-                f"{test.features_tolerance:.3g} allowed: the front end is not the one that the "
-                "model was made with; update edge-genre and NumPy, or convert the model again"
-            )
-        deviation = self_test.deviation(self.run(features), test.probabilities)
+        for given, expected, tolerance in zip(
+            features, test.features, test.features_tolerance, strict=True
+        ):
+            drift = self_test.deviation(self_test.probe(given), expected)
+            if drift > tolerance:
+                raise SelfTestError(
+                    f"{self.model.path}: self-test failed: a feature is off by {drift:.3g}, "
+                    f"{tolerance:.3g} allowed: the front end is not the one that the model was "
+                    "made with; update edge-genre and NumPy, or convert the model again"
+                )
+        deviation = self_test.deviation(self.run(*features), test.probabilities)
         if deviation > test.tolerance:
             raise SelfTestError(
                 f"{self.model.path}: self-test failed with {self.engine.name}: a probability is "
@@ -190,6 +206,7 @@ class Classifier:
         hop: float | None = None,
         silence_dbfs: float = SILENCE_DBFS,
         live: bool = False,
+        explain: bool = False,
     ) -> Iterator[WindowResult]:
         """Classify rolling windows of a source, each as soon as its last sample is there.
 
@@ -201,26 +218,36 @@ class Classifier:
         silence_dbfs : windows below this level are silence
         live : the source does not wait: where classifying falls 1.5 s behind, all complete
             windows but the newest are left out and counted
+        explain : results have what the model's further outputs say, if it has any
 
         Raises
         ------
         AudioError
             See `edge_genre.listening.rolling.rolling_windows`.
         """
-        for window in rolling_windows(source, self.spec, hop=_samples(self.spec, hop), live=live):
-            yield self._result(window, silence_dbfs)
+        for window in rolling_windows(source, self.specs, hop=_samples(self.spec, hop), live=live):
+            yield self._result(window, silence_dbfs, explain=explain)
 
-    def _result(self, window: Window, silence_dbfs: float) -> WindowResult:
-        label, probabilities = SILENCE, None
+    def _result(
+        self, window: Window, silence_dbfs: float, *, explain: bool = False
+    ) -> WindowResult:
+        labels: tuple[str, ...] = ()
+        probabilities = None
+        explanations: dict[str, tuple[Moment, ...]] = {}
         begin = time.perf_counter()
         if window.level_dbfs >= silence_dbfs:
-            row = self.run(window.features)
-            label = self.labels[int(row.argmax())]
+            if explain:
+                row, others = self.engine.explain(*window.features)
+                self._complete(row)
+                explanations = {name: self._moments(window, each) for name, each in others.items()}
+            else:
+                row = self.run(*window.features)
+            labels = tuple(self.labels[number] for number in self.task.decide(row))
             probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         return WindowResult(
             start=window.start,
             end=window.end,
-            label=label,
+            labels=labels,
             probabilities=probabilities,
             level_dbfs=window.level_dbfs,
             front_end_ms=window.front_end_ms,
@@ -228,7 +255,13 @@ class Classifier:
             dropped_samples=window.dropped_samples,
             skipped_windows=window.skipped_windows,
             padded_seconds=window.padded_seconds,
+            explanations=explanations,
         )
+
+    def _moments(self, window: Window, values: NDArray[np.float32]) -> tuple[Moment, ...]:
+        """Steps of equal length of a window and the numbers that explain it."""
+        edges = window.start + np.linspace(0, self.spec.window_seconds, len(values) + 1)
+        return tuple(map(Moment, edges[:-1].tolist(), edges[1:].tolist(), values.tolist()))
 
     def classify(
         self,
@@ -238,13 +271,15 @@ class Classifier:
         hop: float | None = None,
         vote_by: str = "mean",
         silence_dbfs: float = SILENCE_DBFS,
+        explain: bool = False,
     ) -> SongResult:
         """Classify a source to its end; see `stream` and `edge_genre.results.vote`."""
         metered = Metered(source)
-        windows = list(self.stream(metered, hop=hop, silence_dbfs=silence_dbfs))
+        windows = list(self.stream(metered, hop=hop, silence_dbfs=silence_dbfs, explain=explain))
         return vote(
             windows,
             vote_by,
+            task=self.task,
             temperature=self.info.song_temperature,
             path=path,
             duration=metered.seconds,
@@ -257,6 +292,7 @@ class Classifier:
         hop: float | None = None,
         vote_by: str = "mean",
         silence_dbfs: float = SILENCE_DBFS,
+        explain: bool = False,
     ) -> SongResult:
         """Classify an audio file.
 
@@ -269,7 +305,12 @@ class Classifier:
         """
         with naming(path), AudioFile(path) as source:
             return self.classify(
-                source, path=str(path), hop=hop, vote_by=vote_by, silence_dbfs=silence_dbfs
+                source,
+                path=str(path),
+                hop=hop,
+                vote_by=vote_by,
+                silence_dbfs=silence_dbfs,
+                explain=explain,
             )
 
     def listen(
@@ -345,12 +386,12 @@ def stream_together(
     """
     if not classifiers:
         raise ValueError("there are no classifiers to stream to")
-    groups: dict[FrontEndSpec, dict[str, Classifier]] = {}
+    groups: dict[tuple[FrontEndSpec, ...], dict[str, Classifier]] = {}
     for name, classifier in classifiers.items():
-        groups.setdefault(classifier.spec, {})[name] = classifier
+        groups.setdefault(classifier.specs, {})[name] = classifier
     windows = [
-        (Rolling(source, spec, hop=_samples(spec, hop), live=live), group)
-        for spec, group in groups.items()
+        (Rolling(source, specs, hop=_samples(specs[0], hop), live=live), group)
+        for specs, group in groups.items()
     ]
 
     def results(

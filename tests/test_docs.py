@@ -28,6 +28,7 @@ from edge_genre.listening.playing import Playing
 from edge_genre.model import self_test
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.file import ModelInfo, read
+from edge_genre.model.input import audio_input
 from edge_genre.outputs import Event
 from edge_genre.results import WindowResult, vote
 from tests.programs.documentation import PARTS, ROOT, every_command
@@ -101,7 +102,7 @@ def keys_of(page: str, heading: str = "") -> set[str]:
 
 
 def test_every_key_of_a_model_file_is_documented() -> None:
-    info = ModelInfo(front_end=FrontEndSpec(), labels=("a",))
+    info = ModelInfo(inputs=audio_input(FrontEndSpec()), labels=("a",))
     assert keys_of("model-file.md", "The description") == {*info.to_dict(), "sha256"}
     fields = {field.name for field in dataclasses.fields(self_test.SelfTest)}
     assert keys_of("model-file.md", "The self-test") == fields
@@ -115,7 +116,7 @@ def test_every_key_of_a_result_is_documented() -> None:
     window = WindowResult(
         start=0,
         end=3,
-        label="a",
+        labels=("a",),
         probabilities={"a": 1.0},
         level_dbfs=-20,
         front_end_ms=1,

@@ -15,7 +15,7 @@ from edge_genre.benchmarks.accuracy.confidence import (
     reliability,
 )
 from edge_genre.host.record import Record
-from edge_genre.results import song_probabilities
+from edge_genre.task import GENRES
 
 _RESAMPLES = 2000
 _Z = 1.959964  # of a normal distribution's middle 95 %
@@ -41,7 +41,7 @@ class Track:
     @property
     def mean(self) -> NDArray[np.float32]:
         """Probabilities of the whole track [shape=(classes,)]."""
-        return song_probabilities(self.probabilities, self.temperature)
+        return GENRES.of_song(self.probabilities, self.temperature)
 
     @property
     def right_windows(self) -> NDArray[np.bool_]:

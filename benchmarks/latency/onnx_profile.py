@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,14 +19,14 @@ _KERNEL = "_kernel_time"
 
 
 def onnx_profile(
-    content: bytes, features: NDArray[np.float32], *, threads: int, device: str
+    content: bytes, features: Sequence[NDArray[np.float32]], *, threads: int, device: str
 ) -> tuple[OperatorTime, ...]:
     """Profile by ONNX Runtime, after its optimizer has merged what it can.
 
     Parameters
     ----------
     content : of the file
-    features : one input of the graph
+    features : an array an input, in the order of the graph
     threads, device : as in `edge_genre.engines.Engine`
 
     Returns
@@ -40,7 +41,8 @@ def onnx_profile(
     with TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = onnxruntime.InferenceSession(content, options, providers=[PROVIDERS[device]])
-        given = {session.get_inputs()[0].name: features}
+        names = [each.name for each in session.get_inputs()]
+        given = dict(zip(names, features, strict=True))
         for _ in range(_RUNS):
             session.run(None, given)
         events = json.loads(Path(session.end_profiling()).read_text())

@@ -26,6 +26,7 @@ from edge_genre.benchmarks.latency.streaming import Loop, Steps, Streaming
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, DataError, EdgeGenreError
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.together import Features
 from edge_genre.host.memory import peak_mb, resident_mb
 from edge_genre.host.record import Record
 
@@ -203,9 +204,11 @@ class Subject:
         from edge_genre.benchmarks.latency.onnx_profile import onnx_profile
 
         engine = self.classifier.engine
-        features = self._features(1).reshape(engine.input_shape)
         return onnx_profile(
-            self.classifier.model.content, features, threads=engine.threads, device=engine.device
+            self.classifier.model.content,
+            engine.arranged(self._features(1)),
+            threads=engine.threads,
+            device=engine.device,
         )
 
     def batches(self) -> tuple[BatchTime, ...] | None:
@@ -220,19 +223,23 @@ class Subject:
         for size in _BATCHES:
             windows = self._features(size)
             for _ in range(_WARM_UP):
-                engine.run_batch(windows)
+                engine.run_batch(*windows)
             times = []
             for _ in range(_ROUNDS):
                 begin = time.perf_counter()
-                engine.run_batch(windows)  # returns when the results are in the CPU's memory
+                engine.run_batch(*windows)  # returns when the results are in the CPU's memory
                 times.append(time.perf_counter() - begin)
             median = float(np.median(times))
             found.append(BatchTime(size, median * 1e3, size / median))
         return tuple(found)
 
-    def _features(self, count: int) -> NDArray[np.float32]:
-        shape = self.classifier.spec.shape
-        return np.random.default_rng(0).normal(size=(count, *shape)).astype(np.float32)
+    def _features(self, count: int) -> Features:
+        """Noise in place of windows, an array an input."""
+        draw = np.random.default_rng(0)
+        return tuple(
+            draw.normal(size=(count, *spec.shape)).astype(np.float32)
+            for spec in self.classifier.specs
+        )
 
 
 def _samples(audio: str) -> tuple[NDArray[np.float32], int]:

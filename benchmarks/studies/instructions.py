@@ -123,7 +123,7 @@ def run(model: str, windows: str, front_end_alone: str) -> None:
 
     results = classifier.stream(audio(), hop=hop, silence_dbfs=-math.inf)
     features = rolling_windows(
-        audio(), classifier.spec, hop=round(hop * classifier.spec.sample_rate)
+        audio(), classifier.specs, hop=round(hop * classifier.spec.sample_rate)
     )
     _take(results, _FIRST + int(windows))
     _take(features, _FIRST + int(front_end_alone))

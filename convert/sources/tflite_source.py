@@ -45,7 +45,8 @@ class TFLiteSource:
         self.info: ModelInfo | None = file.info
         self._graph, _ = split(file.content)
         self._engine = LiteRT(self._graph, 1, str(path))
-        shape = self._engine.input_shape
+        (self._input,) = self._engine.inputs
+        shape = self._input.shape
         # Without a batch axis the first length is one of the window's.
         self.input_shape: tuple[int | None, ...] = shape[1:] if shape[0] == 1 else shape
         tensors = list(_tensors(self._graph))
@@ -101,8 +102,9 @@ class TFLiteSource:
         return bytes(model.SerializeToString())
 
     def _run(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        shape = [size or 1 for size in self._engine.input_shape]
-        return self._engine.infer(window.reshape(shape))[np.newaxis]
+        shape = [size or 1 for size in self._input.shape]
+        (answer,) = self._engine.infer([window.reshape(shape)], [0])
+        return answer[np.newaxis]
 
 
 def _with_flat_inputs(graph: bytes) -> bytes:

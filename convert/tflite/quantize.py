@@ -247,7 +247,7 @@ def _channel_axis(code: int) -> int | None:
 
 def _outputs(graph: bytes, windows: NDArray[np.float32]) -> NDArray[np.float32]:
     engine = LiteRT(graph, 1, "the converted model")
-    return logits_of(np.stack([engine.infer(window[np.newaxis]) for window in windows]))
+    return logits_of(np.stack([engine.infer([window[np.newaxis]], [0])[0] for window in windows]))
 
 
 def _drop_unread(model: Any) -> None:

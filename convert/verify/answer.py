@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.classifier import Classifier
-from edge_genre.frontend import FrontEnd
+from edge_genre.frontend.together import FrontEnds
 from edge_genre.model.container import kind_of
 from edge_genre.model.file import ModelFile, ModelInfo
 from edge_genre.model.self_test import SelfTest, probe, signal
@@ -35,13 +35,17 @@ def with_self_test(model: bytes, info: ModelInfo, *, seed: int = 1) -> ModelInfo
     if spec is None:
         return info
     file = ModelFile(Path(info.name), kind_of(model), model, info)
-    features = FrontEnd(spec)(signal(seed, n_samples=spec.window_samples, rate=spec.sample_rate))
-    answer = Classifier(file, info, check=False).run(features)
+    classifier = Classifier(file, info, check=False)
+    samples = signal(seed, n_samples=spec.window_samples, rate=spec.sample_rate)
+    features = FrontEnds(classifier.specs)(samples)
+    answer = classifier.run(*features)
     test = SelfTest(
         seed=seed,
-        features=_rounded(probe(features)),
+        features=tuple(_rounded(probe(each)) for each in features),
         # Other processors add up in another order: 1e-3 dB of features that spread by some 15 dB.
-        features_tolerance=round(1e-3 * max(float(features.std()), 1e-3), 9),
+        features_tolerance=tuple(
+            round(1e-3 * max(float(each.std()), 1e-3), 9) for each in features
+        ),
         probabilities=_rounded(answer),
         tolerance=TOLERANCE[info.quantization],
     )

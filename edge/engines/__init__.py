@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 
 from edge_genre.choices import ONNX_ENGINES, TFLITE_ENGINES
 from edge_genre.engines.litert import LiteRT
+from edge_genre.engines.tensor import Tensor
 from edge_genre.errors import EngineError, ModelError
 from edge_genre.model.file import ModelFile
-from edge_genre.softmax import softmax
+from edge_genre.task import GENRES, Task
+
+Shape = tuple[int, ...]
 
 
 class Runtime(Protocol):
@@ -19,11 +23,16 @@ class Runtime(Protocol):
 
     name: str
     device: str
-    input_shape: tuple[int | None, ...]  # None: any size
-    n_classes: int | None
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
 
-    def infer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run one batch-of-one input of ``input_shape``; quantization is handled inside."""
+    def infer(
+        self, arrays: Sequence[NDArray[np.float32]], outputs: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """Run one batch of one, an array an input, each of its input's shape.
+
+        Returns some of the outputs by their numbers, flat; quantization is handled inside.
+        """
 
 
 class Engine:
@@ -32,8 +41,10 @@ class Engine:
     Parameters
     ----------
     model : the file to run
-    shape : shape of one window's features
+    shape : shape of one window's features; of several inputs, their shapes by the names of the
+        inputs
     output : what the model's outputs are, as in `edge_genre.model.file.ModelInfo`
+    task : what they mean
     threads : for the engine's own operators
     engine, device : one of `ENGINES` and of `DEVICES` in `edge_genre.choices`; the best engine
         that is installed where it is left out. A device other than ``"cpu"`` takes ONNX files, and
@@ -42,7 +53,8 @@ class Engine:
     Raises
     ------
     ModelError
-        The model does not load, or takes features of another shape.
+        The model does not load, takes other inputs or features of another shape, or gives other
+        outputs.
     EngineError
         No engine for this kind of model is installed, or not the one asked for, or the engine
         cannot use the device.
@@ -52,57 +64,99 @@ class Engine:
         self,
         model: ModelFile,
         *,
-        shape: tuple[int, ...],
+        shape: Shape | Mapping[str, Shape],
         output: str,
+        task: Task = GENRES,
         threads: int = 1,
         engine: str | None = None,
         device: str = "cpu",
     ) -> None:
         if threads < 1:
             raise EngineError(f"threads is {threads}, expected 1 or more")
-        self._runtime = _load(model, threads, engine, device)
-        self.name = self._runtime.name
-        self.device = self._runtime.device
+        self._runtime = runtime = _load(model, threads, engine, device)
+        self.name = runtime.name
+        self.device = runtime.device
         self.threads = threads
-        self.n_classes = self._runtime.n_classes
-        self.input_shape = _input_shape(self._runtime.input_shape, shape, model)
-        self.takes_batches = self._runtime.input_shape[0] is None
-        self._to_probabilities = _OUTPUTS[output]
+        shapes = shape if isinstance(shape, Mapping) else {runtime.inputs[0].name: shape}
+        self._names = list(shapes)
+        self._places, self.input_shapes = _bound(model, runtime.inputs, shapes)
+        self._answer, self._explanations = _answer(model, runtime.outputs, task.explanations)
+        self.n_classes = runtime.outputs[self._answer].size
+        self.takes_batches = all(tensor.shape[0] is None for tensor in runtime.inputs)
+        self._task, self._meaning = task, output
 
-    def run(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    @property
+    def input_shape(self) -> Shape:
+        """What the file takes, of the first input."""
+        return self.input_shapes[0]
+
+    def run(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify one window.
 
         Parameters
         ----------
-        features : float32 [shape=spec.shape]
+        features : float32 [shape=spec.shape], one array an input, in their order
 
         Returns
         -------
-        float32 [shape=(n_classes,)], which sum to 1
+        float32 [shape=(n_classes,)], which add up to 1 where labels exclude each other
 
         Raises
         ------
+        ModelError
+            There are more or fewer arrays than inputs.
         EngineError
             The engine failed, or its result is not finite.
         """
-        (row,) = self.run_batch(features[None])
-        return row  # type: ignore[no-any-return]
+        (outputs,) = self._runtime.infer(self.arranged(features), (self._answer,))
+        return self._probabilities(outputs)
 
-    def run_batch(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run_batch(self, *windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify several windows at once, where `takes_batches` says so.
 
         Parameters
         ----------
-        windows : float32 [shape=(n, *spec.shape)]
+        windows : float32 [shape=(n, *spec.shape)], one array an input
 
         Returns
         -------
         float32 [shape=(n, n_classes)]; raises as `run` does
         """
-        n = len(windows)
-        shape = self.input_shape if n == 1 else (n, *self.input_shape[1:])
-        outputs = self._runtime.infer(windows.reshape(shape))
-        result = self._to_probabilities(outputs.reshape(n, -1))
+        n = len(windows[0])
+        (outputs,) = self._runtime.infer(self.arranged(windows, n), (self._answer,))
+        return self._probabilities(outputs.reshape(n, -1))
+
+    def explain(
+        self, *features: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Classify one window, and say why.
+
+        Returns
+        -------
+        What `run` returns, and the outputs that the task names as explanations, flat
+        """
+        wanted = (self._answer, *self._explanations.values())
+        outputs, *others = self._runtime.infer(self.arranged(features), wanted)
+        return self._probabilities(outputs), dict(zip(self._explanations, others, strict=True))
+
+    def arranged(
+        self, features: Sequence[NDArray[np.float32]], n: int = 1
+    ) -> list[NDArray[np.float32]]:
+        """Features of ``n`` windows as the graph takes them: in its order and shapes."""
+        if len(features) != len(self._names):
+            missing = ", ".join(self._names[len(features) :]) or "none"
+            raise ModelError(
+                f"features are given for {len(features)} inputs, but the model has "
+                f"{len(self._names)} ({', '.join(self._names)}); missing: {missing}"
+            )
+        arrays = []
+        for place, shape in zip(self._places, self.input_shapes, strict=True):
+            wanted = shape if n == 1 else (n, *shape[1:])
+            arrays.append(features[place].reshape(wanted))
+        return arrays
+
+    def _probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        result = self._task.probabilities(outputs, self._meaning)
         if not np.isfinite(result).all():
             raise EngineError(f"{self.name} returned NaN or infinity: {result.tolist()}")
         return result
@@ -144,14 +198,38 @@ def fitted(model: tuple[int | None, ...], features: tuple[int, ...]) -> tuple[in
     return tuple(1 if size == 1 else next(left) for size in model)
 
 
-def _input_shape(
-    model_shape: tuple[int | None, ...], features: tuple[int, ...], model: ModelFile
-) -> tuple[int, ...]:
-    axes = tuple(1 if index == 0 and n is None else n for index, n in enumerate(model_shape))
+def _bound(
+    model: ModelFile, inputs: Sequence[Tensor], shapes: Mapping[str, Shape]
+) -> tuple[list[int], tuple[Shape, ...]]:
+    """For each of the graph's inputs, the place of its features, and the shape to give them."""
+    if len(inputs) != len(shapes):
+        has, described = ", ".join(each.name for each in inputs), ", ".join(shapes)
+        raise ModelError(
+            f"{model.path}: the model has {len(inputs)} inputs ({has}), but it is said to have "
+            f"{len(shapes)}" + (f" ({described})" if len(shapes) > 1 else "")
+        )
+    names = list(shapes)
+    places = [0]
+    if len(inputs) > 1:  # an only input is the one, whatever its name
+        if {each.name for each in inputs} != set(names):
+            raise ModelError(
+                f"{model.path}: the model has inputs {', '.join(each.name for each in inputs)}, "
+                f"but they are said to be {', '.join(names)}"
+            )
+        places = [names.index(each.name) for each in inputs]
+    found = (
+        _input_shape(each, shapes[names[place]], model)
+        for each, place in zip(inputs, places, strict=True)
+    )
+    return places, tuple(found)
+
+
+def _input_shape(tensor: Tensor, features: Shape, model: ModelFile) -> Shape:
+    axes = tuple(1 if index == 0 and n is None else n for index, n in enumerate(tensor.shape))
     shape = fitted(axes, features)
     if shape is not None:
         return shape
-    wanted = " x ".join("any" if size is None else str(size) for size in model_shape)
+    wanted = " x ".join("any" if size is None else str(size) for size in tensor.shape)
     given = " x ".join(map(str, features))
     raise ModelError(
         f"{model.path}: the model takes {wanted}, but its front end gives {given}: "
@@ -159,16 +237,17 @@ def _input_shape(
     )
 
 
-def _probabilities(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Quantized outputs add up to 1 only roughly.
-    total = outputs.sum(axis=-1, keepdims=True)
-    total[total == 0] = 1
-    return np.asarray(outputs / total, np.float32)
-
-
-# The softmax of log-probabilities is the probabilities.
-_OUTPUTS = {
-    "probabilities": _probabilities,
-    "logits": softmax,
-    "log_probabilities": softmax,
-}
+def _answer(
+    model: ModelFile, outputs: Sequence[Tensor], explanations: Sequence[str]
+) -> tuple[int, dict[str, int]]:
+    """The number of the output that is the answer, and those of the explanations by name."""
+    numbers = {each.name: number for number, each in enumerate(outputs)}
+    missing = [name for name in explanations if name not in numbers]
+    left = [number for name, number in numbers.items() if name not in explanations]
+    if missing or len(left) != 1 or len(numbers) != len(outputs):
+        has = ", ".join(each.name for each in outputs)
+        expected = ", ".join(("one answer", *explanations))
+        raise ModelError(
+            f"{model.path}: the model has {len(outputs)} outputs ({has}), expected {expected}"
+        )
+    return left[0], {name: numbers[name] for name in explanations}

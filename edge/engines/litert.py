@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_genre.choices import TFLITE_ENGINES
 from edge_genre.engines.quantization import dequantize, quantize
+from edge_genre.engines.tensor import Tensor, bare_name
 from edge_genre.errors import EngineError, ModelError, one_line
 from edge_genre.host.quiet import quiet_libraries
 
@@ -37,26 +38,33 @@ class LiteRT:
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{path}: {self.name} cannot load it ({one_line(error)})") from None
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ModelError(
-                f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each"
-            )
-        self._input, self._output = inputs[0], outputs[0]
-        self.input_shape: tuple[int | None, ...] = tuple(int(n) for n in self._input["shape"])
-        self.n_classes: int | None = int(np.prod(self._output["shape"]))
+        self._inputs = self._interpreter.get_input_details()
+        self._outputs = self._interpreter.get_output_details()
+        self.inputs, self.outputs = map(_tensors, (self._inputs, self._outputs))
 
-    def infer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def infer(
+        self, arrays: Sequence[NDArray[np.float32]], outputs: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
         """Run one input; quantize it and dequantize the output where the file asks for it."""
-        values = quantize(features, self._input["dtype"], *self._input["quantization"])
         try:
-            self._interpreter.set_tensor(self._input["index"], values)
+            for tensor, features in zip(self._inputs, arrays, strict=True):
+                values = quantize(features, tensor["dtype"], *tensor["quantization"])
+                self._interpreter.set_tensor(tensor["index"], values)
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self.name} failed: {one_line(error)}") from None
-        output = self._interpreter.get_tensor(self._output["index"])
-        return dequantize(output, *self._output["quantization"]).reshape(-1)
+        found = []
+        for tensor in (self._outputs[number] for number in outputs):
+            output = self._interpreter.get_tensor(tensor["index"])
+            found.append(dequantize(output, *tensor["quantization"]).reshape(-1))
+        return found
+
+
+def _tensors(details: Sequence[dict[str, Any]]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(bare_name(each["name"]), tuple(int(size) for size in each["shape"]))
+        for each in details
+    )
 
 
 def _interpreter(engines: Sequence[str]) -> tuple[Any, str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.engines.tensor import Tensor, bare_name
 from edge_genre.errors import EngineError, ModelError, one_line
 from edge_genre.host.quiet import quiet_libraries
 
@@ -46,24 +50,29 @@ class OnnxRuntime:
                 "libraries installed that it was built for?"
             )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ModelError(
-                f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each"
-            )
-        self._input, self._outputs = inputs[0].name, [outputs[0].name]
-        self.input_shape: tuple[int | None, ...] = tuple(
-            size if isinstance(size, int) else None for size in inputs[0].shape
-        )
-        classes = outputs[0].shape[-1] if outputs[0].shape else None
-        self.n_classes: int | None = classes if isinstance(classes, int) else None
+        self._input_names = [each.name for each in inputs]
+        self._output_names = [each.name for each in outputs]
+        self.inputs, self.outputs = map(_tensors, (inputs, outputs))
 
-    def infer(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def infer(
+        self, arrays: Sequence[NDArray[np.float32]], outputs: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
         """Run one input, or several at once where the file's first axis has any length."""
+        given = dict(zip(self._input_names, arrays, strict=True))
         try:
-            (output,) = self._session.run(self._outputs, {self._input: features})
+            found = self._session.run([self._output_names[number] for number in outputs], given)
         except Exception as error:  # its exceptions have no common base
             raise EngineError(f"{self.name} failed: {one_line(error)}") from None
-        return np.asarray(output, np.float32).reshape(-1)
+        return [np.asarray(output, np.float32).reshape(-1) for output in found]
+
+
+def _tensors(details: Sequence[Any]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(
+            bare_name(each.name), tuple(s if isinstance(s, int) else None for s in each.shape or ())
+        )
+        for each in details
+    )
 
 
 def _device(wanted: str, available: list[str], who: str) -> str:

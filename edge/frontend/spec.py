@@ -175,6 +175,11 @@ class FrontEndSpec:
         return shape if self.axes == "time_first" else shape[::-1]
 
     @property
+    def format_version(self) -> int:
+        """The oldest format of model files whose readers know the kind and all of its fields."""
+        return 1
+
+    @property
     def hash(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the canonical JSON text."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))

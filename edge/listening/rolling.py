@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from edge_genre.audio.resample import Resampler
 from edge_genre.audio.source import Source
 from edge_genre.errors import AudioError
-from edge_genre.frontend import FrontEnd, FrontEndSpec, check_samples
+from edge_genre.frontend import FrontEndSpec, check_samples
+from edge_genre.frontend.together import Features, FrontEnds
 from edge_genre.results import level_dbfs
 
 MIN_SECONDS = 0.5  # what is shorter has no genre
@@ -30,7 +31,7 @@ class Window:
 
     start: float
     end: float
-    features: NDArray[np.float32]  # [shape=spec.shape]
+    features: Features  # [shape=spec.shape] for each input of the model
     level_dbfs: float
     front_end_ms: float
     dropped_samples: int
@@ -39,15 +40,15 @@ class Window:
 
 
 def rolling_windows(
-    source: Source, spec: FrontEndSpec, *, hop: int, live: bool = False
+    source: Source, specs: Sequence[FrontEndSpec], *, hop: int, live: bool = False
 ) -> Iterator[Window]:
     """Cut a source into windows, each as soon as its last sample is there.
 
     Parameters
     ----------
     source : audio at any rate
-    spec : the features to compute
-    hop : samples, at the spec's rate, from one window to the next
+    specs : the features to compute, an array each, all of the same window
+    hop : samples, at the specs' rate, from one window to the next
     live : whoever takes the windows hears the source now: as soon as they are 1.5 s late, all
         complete ones but the newest are left out and counted
 
@@ -59,7 +60,7 @@ def rolling_windows(
     TypeError
         The source is none.
     """
-    rolling = Rolling(source, spec, hop=hop, live=live)
+    rolling = Rolling(source, specs, hop=hop, live=live)
     for block in source.blocks():
         yield from rolling.accept(block)
     yield from rolling.finish()
@@ -72,16 +73,18 @@ class Rolling:
     errors are those of `rolling_windows`.
     """
 
-    def __init__(self, source: Source, spec: FrontEndSpec, *, hop: int, live: bool = False) -> None:
+    def __init__(
+        self, source: Source, specs: Sequence[FrontEndSpec], *, hop: int, live: bool = False
+    ) -> None:
         if not isinstance(source, Source):
             raise TypeError(
                 f"source is a {type(source).__name__}, expected a Source; of NumPy arrays, "
                 "ArraySource(arrays, rate=...) makes one"
             )
         self._source = source
-        self._spec = spec
+        self._spec = spec = specs[0]  # its window is that of all
         self._hop = hop
-        self._front_end = FrontEnd(spec, hop=hop)
+        self._front_end = FrontEnds(specs, hop=hop)
         self._resampler = Resampler(source.rate, spec.sample_rate)
         self._meter = _Meter(source)
         self._received = self._dropped = self._accepted = 0
@@ -151,8 +154,8 @@ class _Meter:
 
     def window(
         self,
-        front_end: FrontEnd,
-        features: NDArray[np.float32],
+        front_end: FrontEnds,
+        features: Features,
         *,
         zeros: int = 0,
         late: int = 0,
@@ -161,7 +164,7 @@ class _Meter:
 
         ``zeros`` of its samples are padding, and ``late`` windows before it were left out.
         """
-        rate = front_end.spec.sample_rate
+        rate = front_end.sample_rate
         samples = front_end.samples[: len(front_end.samples) - zeros]
         level = level_dbfs(samples)
         self.stop()

@@ -20,10 +20,12 @@ from edge_genre.errors import ModelError, SpecError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.files import reading, write_whole, writing
 from edge_genre.model.container import CARD, INFO, LABELS, join, kind_of, split
+from edge_genre.model.input import AUDIO, Input, require_together
 from edge_genre.model.self_test import SelfTest
 from edge_genre.results import SILENCE
+from edge_genre.task import GENRES, Task
 
-FORMAT_VERSION = 1  # the newest; all from 1 on are read
+FORMAT_VERSION = 2  # the newest; all from 1 on are read, and the oldest that suffices is written
 
 _TEXTS = ("name", "version", "license", "description", "quantization")
 _OBJECTS = ("training", "provenance", "parity")
@@ -35,9 +37,11 @@ class ModelInfo:
 
     Parameters
     ----------
-    front_end : the features it was trained on; None for a model of features that are not audio's
+    inputs : what it takes, each with the features that it was trained on; none for a model of
+        features that are not audio's
     labels : its classes, in the order of its outputs
     output : what its outputs are: ``"probabilities"``, ``"logits"`` or ``"log_probabilities"``
+    task : what its outputs mean
     name, version, license, description : for people
     quantization : ``"fp32"``, ``"fp16"``, ``"dynamic"`` or ``"int8"``
     training : data, split and recipe
@@ -49,9 +53,10 @@ class ModelInfo:
     card : model card in Markdown
     """
 
-    front_end: FrontEndSpec | None
+    inputs: tuple[Input, ...]
     labels: tuple[str, ...]
     output: str = "probabilities"
+    task: Task = GENRES
     name: str = ""
     version: str = ""
     license: str = ""
@@ -68,11 +73,13 @@ class ModelInfo:
     def __post_init__(self) -> None:
         if self.output not in OUTPUTS:
             raise ModelError(f"output is {self.output!r}, expected one of {', '.join(OUTPUTS)}")
+        require_together(self.inputs)
         labels = self.labels
         if not labels or not all(labels) or len(set(labels)) != len(labels) or SILENCE in labels:
             raise ModelError(
                 f"labels must be distinct, not empty and not {SILENCE!r}, found {list(labels)}"
             )
+        object.__setattr__(self, "task", self.task.of_labels(labels))
         for key in _TEXTS:
             if not isinstance(getattr(self, key), str):
                 raise ModelError(f"{key} is {getattr(self, key)!r}, expected a text")
@@ -85,21 +92,49 @@ class ModelInfo:
         for figure in self.accuracy:
             if not _is_figure(figure):
                 raise ModelError(f"accuracy is {figure!r}, expected data, unit, n and correct")
-        if self.self_test is not None and len(self.self_test.probabilities) != len(labels):
-            expected = len(self.self_test.probabilities)
-            raise ModelError(f"self-test is of {expected} classes, found {len(labels)} labels")
+        if self.self_test is not None:
+            self._require_fit(self.self_test)
+
+    def _require_fit(self, test: SelfTest) -> None:
+        expected = len(test.probabilities)
+        if expected != len(self.labels):
+            raise ModelError(f"self-test is of {expected} classes, found {len(self.labels)} labels")
+        if len(test.features) != len(self.inputs):
+            raise ModelError(
+                f"self-test is of {len(test.features)} inputs, found {len(self.inputs)}"
+            )
+
+    @property
+    def front_end(self) -> FrontEndSpec | None:
+        """The front end of the first input; None for features that are not audio's."""
+        return self.inputs[0].front_end if self.inputs else None
+
+    @property
+    def format_version(self) -> int:
+        """The oldest format that can say all of it."""
+        several, task = len(self.inputs) > 1, self.task != GENRES
+        specs = [each.front_end.format_version for each in self.inputs]
+        return max([2 if several or task else 1, *specs])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the labels and the card, ready for JSON."""
+        taken: dict[str, Any]
+        if self.format_version == 1:
+            spec = self.front_end
+            taken = {"front_end": spec and spec.to_dict(), "front_end_hash": spec and spec.hash}
+            meant: dict[str, Any] = {}
+        else:
+            taken = {"inputs": [each.to_dict() for each in self.inputs]}
+            meant = {"task": self.task.to_dict()}
         return {
-            "format_version": FORMAT_VERSION,
+            "format_version": self.format_version,
             "name": self.name,
             "version": self.version,
             "license": self.license,
             "description": self.description,
-            "front_end": self.front_end and self.front_end.to_dict(),
-            "front_end_hash": self.front_end and self.front_end.hash,
+            **taken,
             "output": self.output,
+            **meant,
             "quantization": self.quantization,
             "training": self.training,
             "accuracy": list(self.accuracy),
@@ -119,22 +154,19 @@ class ModelInfo:
             The format is newer than this program, a value is missing or of the wrong type, or the
             front-end spec does not match its hash.
         """
-        _require_readable(values.get("format_version"))
+        version = _readable(values.get("format_version"))
         try:
-            described = values["front_end"]
-            spec = None if described is None else FrontEndSpec.from_dict(described)
-            found = spec and spec.hash
-            if found != values["front_end_hash"]:
-                raise ModelError(
-                    f"front-end spec has hash {found}, expected {values['front_end_hash']}: "
-                    "it was changed after the model was made"
-                )
+            if version == 1:
+                inputs, task = _inputs_of_format_1(values), GENRES
+            else:
+                inputs, task = values["inputs"], Task.from_dict(values["task"])
             test = values.get("self_test")
             return cls(
-                front_end=spec,
+                inputs=tuple(map(Input.from_dict, inputs)),
                 labels=tuple(labels),
                 card=card,
                 output=values["output"],
+                task=task,
                 self_test=None if test is None else SelfTest.from_dict(test),
                 accuracy=tuple(values.get("accuracy", ())),
                 song_temperature=values.get("song_temperature", 1.0),
@@ -234,8 +266,15 @@ def write(path: str | Path, model: bytes, info: ModelInfo) -> None:
         write_whole(Path(path), content)
 
 
-def _require_readable(version: object) -> None:
-    """Refuse a format that no edge-genre wrote, or one that came after this one."""
+def _inputs_of_format_1(values: dict[str, Any]) -> list[dict[str, Any]]:
+    described = {key: values[key] for key in ("front_end", "front_end_hash")}
+    if described == {"front_end": None, "front_end_hash": None}:
+        return []
+    return [{"name": AUDIO, **described}]
+
+
+def _readable(version: object) -> int:
+    """A format's version; refuses one that no edge-genre wrote, or that came after this one."""
     if type(version) is not int or version < 1:
         raise ModelError(f"{INFO} has format version {version!r}, expected a whole number from 1")
     if version > FORMAT_VERSION:
@@ -243,6 +282,7 @@ def _require_readable(version: object) -> None:
             f"{INFO} has format version {version}; this edge-genre reads 1 to {FORMAT_VERSION}: "
             "update edge-genre"
         )
+    return version
 
 
 def _parse(texts: dict[str, str], graph: bytes) -> ModelInfo | None:

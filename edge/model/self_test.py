@@ -37,8 +37,8 @@ class SelfTest:
     Parameters
     ----------
     seed : below 2**32
-    features : values of the features, as `probe` takes them
-    features_tolerance : largest difference of one of them
+    features : values of the features of each input, as `probe` takes them
+    features_tolerance : largest difference of one of them, for each input
     probabilities : of the model's classes
     tolerance : largest difference of one of them
 
@@ -49,23 +49,28 @@ class SelfTest:
     """
 
     seed: int
-    features: tuple[float, ...]
-    features_tolerance: float
+    features: tuple[tuple[float, ...], ...]
+    features_tolerance: tuple[float, ...]
     probabilities: tuple[float, ...]
     tolerance: float
 
     def __post_init__(self) -> None:
         good = isinstance(self.seed, int) and 0 <= self.seed < 2**32
-        for values in (self.features, self.probabilities):
+        good = good and len(self.features) == len(self.features_tolerance) > 0
+        for values in (*self.features, self.probabilities):
             good = good and len(values) > 0 and all(map(_finite, values))
-        for tolerance in (self.features_tolerance, self.tolerance):
+        for tolerance in (*self.features_tolerance, self.tolerance):
             good = good and _finite(tolerance) and tolerance > 0
         if not good or self.tolerance >= 1:
             raise ModelError(f"self-test is impossible: {self}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values, ready for JSON."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+        """Return the values, ready for JSON; of one input without a list around them."""
+        values = asdict(self)
+        if len(self.features) == 1:
+            (values["features"],) = self.features
+            (values["features_tolerance"],) = self.features_tolerance
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> SelfTest:
@@ -78,10 +83,13 @@ class SelfTest:
         KeyError, TypeError
             One is missing or of another type.
         """
+        features, tolerance = values["features"], values["features_tolerance"]
+        if not isinstance(tolerance, list):
+            features, tolerance = [features], [tolerance]
         return cls(
             seed=values["seed"],
-            features=tuple(values["features"]),
-            features_tolerance=values["features_tolerance"],
+            features=tuple(map(tuple, features)),
+            features_tolerance=tuple(tolerance),
             probabilities=tuple(values["probabilities"]),
             tolerance=values["tolerance"],
         )

@@ -21,7 +21,7 @@ from edge_genre.benchmarks.accuracy.confidence import (
 )
 from edge_genre.benchmarks.accuracy.evaluation import Track
 from edge_genre.models.train.metrics import ConfidenceCalibration
-from edge_genre.results import tempered
+from edge_genre.task import tempered
 
 _TEMPERATURES = np.geomspace(0.2, 5.0, 162)  # 2 % apart, and 1.0 among them
 

@@ -11,7 +11,8 @@ from edge_genre import Classifier, FrontEnd
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler
 from edge_genre.errors import AudioError
-from edge_genre.results import SILENCE, WindowResult, tempered, vote
+from edge_genre.results import SILENCE, WindowResult, vote
+from edge_genre.task import tempered
 from tests.support import models_on_the_fly as small
 from tests.support.signals import music
 
@@ -173,7 +174,7 @@ def window(label: str, **probabilities: float) -> WindowResult:
     return WindowResult(
         start=0,
         end=1,
-        label=label,
+        labels=(label,) if probabilities else (),
         probabilities=probabilities or None,
         level_dbfs=-20,
         front_end_ms=1,
@@ -243,6 +244,7 @@ def test_schema() -> None:
         "start": 0,
         "end": 1,
         "label": "rock",
+        "labels": ["rock"],
         "probability": 0.6,
         "probabilities": {"rock": 0.6, "jazz": 0.4},
         "level_dbfs": -20,
@@ -260,6 +262,7 @@ def test_schema() -> None:
         "path": "a.wav",
         "duration": 1.2,
         "label": "rock",
+        "labels": ["rock"],
         "probability": 0.6,
         "probabilities": {"rock": 0.6, "jazz": 0.4},
         "vote": "mean",

@@ -22,7 +22,7 @@ from edge_genre.cli import main
 from edge_genre.demo import clip
 from edge_genre.listening.playing import NowPlaying
 from edge_genre.model.file import read
-from edge_genre.results import SILENCE, WindowResult
+from edge_genre.results import WindowResult
 from tests.support.browser import BUNDLED, PAGE, Server, Visit, launched, playwright, served, site
 from tests.support.browser import waveform_file as waveform
 from tests.support.signals import SIGNALS
@@ -256,7 +256,7 @@ def test_what_plays_is_smoothed_as_in_python(visit):
             WindowResult(
                 start=end - 3,
                 end=end,
-                label=max(known, key=known.__getitem__) if known else SILENCE,
+                labels=(max(known, key=known.__getitem__),) if known else (),
                 probabilities=known,
                 level_dbfs=-20,
                 front_end_ms=0,

@@ -39,7 +39,7 @@ def event(
     result = WindowResult(
         start=end - WINDOW,
         end=end,
-        label=label,
+        labels=(),
         probabilities=None,
         level_dbfs=-20.0,
         front_end_ms=1.0,

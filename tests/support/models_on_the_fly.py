@@ -15,6 +15,7 @@ from edge_genre.engines import Engine
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.model import container
 from edge_genre.model.file import ModelFile, ModelInfo, attach, digest
+from edge_genre.model.input import audio_input
 from edge_genre.model.self_test import SelfTest, probe, signal
 
 LABELS = ("blues", "jazz", "rock")
@@ -83,7 +84,8 @@ def info(**changes: Any) -> ModelInfo:
         "version": "1",
         "quantization": "fp32",
     }
-    return ModelInfo(**(values | changes))
+    values |= changes
+    return ModelInfo(inputs=audio_input(values.pop("front_end")), **values)
 
 
 def self_test(spec: FrontEndSpec = SPEC, tolerance: float = 1e-3) -> SelfTest:
@@ -92,8 +94,8 @@ def self_test(spec: FrontEndSpec = SPEC, tolerance: float = 1e-3) -> SelfTest:
     features = FrontEnd(spec)(samples)
     return SelfTest(
         seed=5,
-        features=tuple(probe(features).tolist()),
-        features_tolerance=1e-3,
+        features=(tuple(probe(features).tolist()),),
+        features_tolerance=(1e-3,),
         probabilities=tuple(expected(features).tolist()),
         tolerance=tolerance,
     )

@@ -21,7 +21,7 @@ def event(label: str = "jazz", end: float = 3.0) -> Event:
     result = WindowResult(
         start=end - 3.0,
         end=end,
-        label="silence" if label == "silence" else "jazz",
+        labels=() if label == "silence" else ("jazz",),
         probabilities=probabilities,
         level_dbfs=-20.0,
         front_end_ms=0.5,

@@ -316,7 +316,7 @@ def test_bad_use(tmp_path: Path) -> None:
 
 def test_a_model_of_other_features_has_none(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(attach(onnx_graph((1, 8, 4)), replace(info(), front_end=None)))
+    path.write_bytes(attach(onnx_graph((1, 8, 4)), replace(info(), inputs=())))
     result = _run(path, "--golden", tmp_path / "golden")
     assert result.exit_code == 1
     assert "has no audio front end" in result.stderr

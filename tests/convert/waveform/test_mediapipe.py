@@ -21,6 +21,7 @@ from edge_genre.convert.waveform import waveform_spec, with_front_end
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.container import split
 from edge_genre.model.file import read, write
+from edge_genre.model.input import audio_input
 
 try:
     for library in ("libEGL.so.1", "libGLESv2.so.2"):  # which its own needs when it is first used
@@ -49,7 +50,9 @@ def waveform_file(tmp_path_factory: pytest.TempPathFactory):
         if not made.exists():
             model = read(path)
             spec, (graph, _) = model.info.front_end, split(model.content)
-            info = replace(model.info, front_end=waveform_spec(spec), output="probabilities")
+            info = replace(
+                model.info, inputs=audio_input(waveform_spec(spec)), output="probabilities"
+            )
             graph = with_front_end(graph, spec, output=model.info.output)
             graph = with_metadata(graph, info)
             write(made, graph, with_self_test(graph, info))

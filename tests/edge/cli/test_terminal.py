@@ -58,7 +58,7 @@ def test_history_cuts_nothing(tmp_path: Path) -> None:
     result = WindowResult(
         start=0.0,
         end=3.0,
-        label="International",
+        labels=("International",),
         probabilities={"International": 0.9, "Pop": 0.1},
         level_dbfs=-20.0,
         front_end_ms=1.0,

@@ -14,11 +14,11 @@ def window(end: float, **probabilities: float) -> WindowResult:
     """A window of these probabilities, or of silence."""
     rest = (1 - sum(probabilities.values())) / (len(GENRES) - len(probabilities) or 1)
     full = {genre: probabilities.get(genre, rest) for genre in GENRES}
-    label = max(full, key=full.__getitem__) if probabilities else SILENCE
+    labels = (max(full, key=full.__getitem__),) if probabilities else ()
     return WindowResult(
         start=end - 3,
         end=end,
-        label=label,
+        labels=labels,
         probabilities=full if probabilities else None,
         level_dbfs=-20.0 if probabilities else -90.0,
         front_end_ms=1.0,

@@ -40,27 +40,28 @@ def test_late_windows_are_left_out(signal: NDArray[np.float32], hop: int, late: 
     first, stop = SIZE + hop, SIZE + hop * (1 + late)
     signal = np.resize(signal, stop + hop)
     source = Blocks(signal[:first], signal[first:stop], signal[stop:])
-    live = list(rolling_windows(source, SPEC, hop=hop, live=True))[:3]
+    live = list(rolling_windows(source, [SPEC], hop=hop, live=True))[:3]
     # Two windows are complete at first, then so many, then one.
     assert [window.skipped_windows for window in live] == [1, late - 1, 0]
     batch = FrontEnd(SPEC)
     for window, number in zip(live, (1, 1 + late, 2 + late), strict=True):
         begin = number * hop
         assert window.start == pytest.approx(begin / RATE)
-        np.testing.assert_allclose(window.features, batch(signal[begin : begin + SIZE]), atol=1e-3)
+        (features,) = window.features
+        np.testing.assert_allclose(features, batch(signal[begin : begin + SIZE]), atol=1e-3)
 
 
 @pytest.mark.parametrize("hop", [777, RATE // 4])
 def test_blocks_longer_than_a_hop_leave_nothing_out(signal: NDArray[np.float32], hop: int) -> None:
     """A microphone's come at once, even two of them, and nobody is late for that."""
     source = Blocks(*(signal[start : start + RATE] for start in range(0, 5 * RATE, RATE)))
-    windows = list(rolling_windows(source, SPEC, hop=hop, live=True))
+    windows = list(rolling_windows(source, [SPEC], hop=hop, live=True))
     assert not any(window.skipped_windows for window in windows)
-    assert [w.start for w in windows] == [w.start for w in rolling_windows(source, SPEC, hop=hop)]
+    assert [w.start for w in windows] == [w.start for w in rolling_windows(source, [SPEC], hop=hop)]
 
 
 def test_a_file_is_not_skipped(signal: NDArray[np.float32]) -> None:
-    windows = list(rolling_windows(Blocks(signal), SPEC, hop=HOP))
+    windows = list(rolling_windows(Blocks(signal), [SPEC], hop=HOP))
     assert not any(window.skipped_windows for window in windows)
     assert len(windows) == 1 + round((len(signal) - SIZE) / HOP)
 
@@ -68,18 +69,19 @@ def test_a_file_is_not_skipped(signal: NDArray[np.float32]) -> None:
 def test_a_gap_parts_two_pieces(signal: NDArray[np.float32]) -> None:
     before, after = signal[: 4 * RATE], signal[5 * RATE :]
     source = Blocks(before, after, lost={1: RATE})
-    windows = list(rolling_windows(source, SPEC, hop=HOP))
+    windows = list(rolling_windows(source, [SPEC], hop=HOP))
     first = next(index for index, window in enumerate(windows) if window.dropped_samples)
     assert windows[first].dropped_samples == RATE
     # The next window begins after the gap, at its place in time, and holds nothing older.
     assert windows[first].start == pytest.approx(5.0)
     expected = FrontEnd(SPEC)(after[:SIZE])
-    np.testing.assert_allclose(windows[first].features, expected, atol=1e-4)
+    (features,) = windows[first].features
+    np.testing.assert_allclose(features, expected, atol=1e-4)
 
 
 def test_a_few_lost_samples_do_not(signal: NDArray[np.float32]) -> None:
     source = Blocks(signal[: 4 * RATE], signal[4 * RATE :], lost={1: 100})
-    windows = list(rolling_windows(source, SPEC, hop=HOP))
+    windows = list(rolling_windows(source, [SPEC], hop=HOP))
     assert sum(window.dropped_samples for window in windows) == 100
     starts = np.diff([window.start for window in windows[:-1]])
     assert starts.max() == pytest.approx((HOP + 100) / RATE)
@@ -92,7 +94,7 @@ def test_a_gap_at_another_rate(signal: NDArray[np.float32]) -> None:
             self.rate = 2 * RATE
 
     source = Fast(signal[: 7 * RATE], signal[: 7 * RATE], lost={1: 2 * RATE})
-    windows = list(rolling_windows(source, SPEC, hop=SIZE))
+    windows = list(rolling_windows(source, [SPEC], hop=SIZE))
     after = [window for window in windows if window.start >= 4.5 - 1e-6]
     assert after[0].start == pytest.approx(4.5)
-    np.testing.assert_allclose(after[0].features, windows[0].features, atol=1e-3)
+    np.testing.assert_allclose(after[0].features[0], windows[0].features[0], atol=1e-3)

@@ -61,9 +61,12 @@ def test_probe_is_even() -> None:
         ("seed", 2**32),
         ("seed", 1.5),
         ("features", ()),
-        ("features", (float("nan"),)),
-        ("features_tolerance", 0),
-        ("features_tolerance", float("inf")),
+        ("features", ((),)),
+        ("features", ((float("nan"),),)),
+        ("features", ((0.0,), (0.0,))),
+        ("features_tolerance", (0,)),
+        ("features_tolerance", (float("inf"),)),
+        ("features_tolerance", (0.1, 0.1)),
         ("probabilities", ("a",)),
         ("tolerance", float("nan")),
         ("tolerance", 1),
@@ -73,8 +76,8 @@ def test_probe_is_even() -> None:
 def test_impossible_values(key: str, value: object) -> None:
     values = {
         "seed": 1,
-        "features": (0.0,),
-        "features_tolerance": 0.1,
+        "features": ((0.0,),),
+        "features_tolerance": (0.1,),
         "probabilities": (1.0,),
         "tolerance": 0.1,
     }

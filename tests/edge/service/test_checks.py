@@ -310,7 +310,7 @@ def a_history(path: Path) -> None:
         result = WindowResult(
             start=float(second),
             end=second + 3.0,
-            label="jazz",
+            labels=("jazz",),
             probabilities={"jazz": 0.9, "rock": 0.1},
             level_dbfs=-20.0,
             front_end_ms=1.0,

@@ -8,7 +8,7 @@ import pytest
 from edge_genre.benchmarks.accuracy.confidence import expected_calibration_error
 from edge_genre.benchmarks.accuracy.evaluation import tracks_of_windows
 from edge_genre.models.train.temperature import calibrate_confidence, fit_temperature
-from edge_genre.results import tempered
+from edge_genre.task import tempered
 
 
 def _drawn(n: int, classes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

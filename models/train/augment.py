@@ -130,7 +130,8 @@ def stretched_crops(
     rate = rng.uniform(1 - stretch, 1 + stretch, len(chosen))
     # The fastest window must still fit into the track.
     rate = np.minimum(rate, (lengths - 1) / max(n_frames - 1, 1))
-    start = rng.uniform(0, lengths - 1 - rate * (n_frames - 1))
+    room = np.maximum(lengths - 1 - rate * (n_frames - 1), 0)  # which rounding makes negative
+    start = rng.uniform(0, room)
     return np.stack(
         [
             sound.crop(begin, speed, n_frames, blend=blend)

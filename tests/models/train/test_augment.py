@@ -86,6 +86,16 @@ def test_stretched_ramp_stays_a_ramp_within_the_track() -> None:
     assert crops.max() <= 99
 
 
+def test_a_track_of_one_window_can_be_played_faster_by_nothing() -> None:
+    """Of one frame more, too: what rounding leaves is no room for a start."""
+    for n_frames in range(2, 200):
+        levels = np.zeros((n_frames + 1, 2), np.float32)
+        for length in (n_frames, n_frames + 1):
+            tracks = tracks_of(levels[:length], n_frames=n_frames)
+            chosen, rng = np.zeros(9, int), np.random.default_rng(n_frames)
+            assert stretched_crops(tracks, chosen, n_frames, 0.5, rng).shape == (9, n_frames, 2)
+
+
 def test_pitch_shift_moves_a_peak_no_further_than_asked() -> None:
     x = np.full((300, 2, 32), -60, np.float32)
     x[:, :, 16] = 0

@@ -26,7 +26,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.benchmarks.accuracy.levels import grid_of, made_of_levels
+from edge_genre.benchmarks.accuracy.levels import frames_of
 from edge_genre.errors import DataError, SpecError, one_line
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.files import numpy_reason, reading
@@ -144,20 +144,20 @@ class FeaturesFile:
             They are of other frames or bands than the front end's, or a track is shorter than its
             window; or the front end needs more than levels below a track's loudest one.
         """
-        if not made_of_levels(spec) or spec.log != "db":
-            heard = spec.kind if spec.log == "db" else f"{spec.kind} with log {spec.log!r}"
+        log = getattr(spec, "log", None)
+        if not spec.made_of_levels or log != "db":
+            heard = spec.kind if log in (None, "db") else f"{spec.kind} with log {log!r}"
             raise DataError(
                 f"{self.path}: holds log-mel levels in dB, but the front end hears {heard}: give a "
                 "folder of audio"
             )
-        forgets_level = spec.kind == "log_mel" and spec.normalize in ("mean_variance", "min_max")
-        if spec.ref != "max" and not forgets_level:
+        if spec.ref != "max" and not spec.forgets_level:
             raise DataError(
                 f"{self.path}: holds levels below each track's loudest, but the front end's are "
                 f"above ref {spec.ref}: give a folder of audio"
             )
         if self.front_end is not None:
-            self._require_frames(grid_of(self.front_end), grid_of(spec))
+            self._require_frames(frames_of(self.front_end), frames_of(spec))
         elif stated:
             raise DataError(
                 f"{self.path}: does not say whose frames it holds: add an array {_FRONT_END}, a "

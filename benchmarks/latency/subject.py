@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.source import naming
 from edge_genre.benchmarks.latency.result import (
     Answer,
+    AnyAccuracy,
     BatchTime,
     Graph,
     Identity,
@@ -29,6 +29,10 @@ from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.together import Features
 from edge_genre.host.memory import peak_mb, resident_mb
 from edge_genre.host.record import Record
+from edge_genre.task import Task
+
+if TYPE_CHECKING:
+    from edge_genre.benchmarks.accuracy.labelled import LeftOut
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _WARM_UP = 5  # runs of each batch size: a GPU chooses its kernels for each shape anew
@@ -45,7 +49,8 @@ class Job(Record):
     audio : path of the music
     hop : seconds from one window to the next
     threads, engine, device : see `edge_genre.engines.Engine`
-    front_end, labels, output : of a file that does not describe itself; see `Classifier.load`
+    front_end, labels, output, task : of a file that does not describe itself; see
+        `Classifier.load`. Specs are by the names of the inputs
     paced : one window a hop, as in real life
     """
 
@@ -55,19 +60,21 @@ class Job(Record):
     threads: int = 1
     engine: str | None = None
     device: str = "cpu"
-    front_end: dict[str, Any] | None = None
+    front_end: dict[str, dict[str, Any]] = field(default_factory=dict)
     labels: tuple[str, ...] | None = None
     output: str | None = None
+    task: dict[str, Any] | None = None
     paced: bool = False
 
     def load(self, *, check: bool = True) -> Classifier:
         """Load the model."""
-        spec = None if self.front_end is None else FrontEndSpec.from_dict(self.front_end)
+        specs = {name: FrontEndSpec.from_dict(spec) for name, spec in self.front_end.items()}
         return Classifier.load(
             self.model,
-            front_end=spec,
+            front_end=specs or None,
             labels=self.labels,
             output=self.output,
+            task=None if self.task is None else Task.from_dict(self.task),
             threads=self.threads,
             engine=self.engine,
             device=self.device,
@@ -99,13 +106,10 @@ class Loading(Record):
 
 @dataclass(frozen=True)
 class Scored(Record):
-    """Counts of right tracks and windows, and the class that each window was given."""
+    """How right a model is, and the numbers of the labels that each window was given."""
 
-    tracks: int
-    tracks_correct: int
-    windows: int
-    windows_correct: int
-    answers: tuple[int, ...]
+    accuracy: AnyAccuracy
+    answers: tuple[tuple[int, ...], ...]
 
 
 class Subject:
@@ -114,7 +118,7 @@ class Subject:
     Parameters
     ----------
     job : which model, and how it is run
-    left_out : is told in one line of each file of labelled music that cannot be used
+    left_out : is told of the files of labelled music that cannot be used
 
     Raises
     ------
@@ -122,7 +126,7 @@ class Subject:
         The model or the audio cannot be used.
     """
 
-    def __init__(self, job: Job, left_out: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, job: Job, left_out: LeftOut = lambda line, files=1: None) -> None:
         self._job = job
         self._left_out = left_out
         python_mb = resident_mb()
@@ -159,13 +163,15 @@ class Subject:
             engine=engine.name,
             device=engine.device,
             threads=engine.threads,
+            noun=self.classifier.task.noun,
         )
 
     def result(self) -> Answer:
         """What the model says of the audio."""
         with AudioFile(self._job.audio) as source:
             song = self.classifier.classify(source)
-        return Answer(song.label, song.probabilities)
+        labels = song.labels if self.classifier.task.has_thresholds else ()
+        return Answer(song.label, song.probabilities, labels)
 
     def measure(self, windows: int) -> Steps:
         """Classify windows and take their times."""
@@ -187,15 +193,17 @@ class Subject:
         return Graph(facts.parameters, facts.operators, outside)
 
     def accuracy(self, data: str) -> Scored:
-        """Counts of right tracks and windows, and the class that each window was given."""
-        from edge_genre.benchmarks.accuracy.evaluation import count
+        """How right it is on labelled music, and what each window was given."""
         from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
+        from edge_genre.benchmarks.latency.accuracy import accuracy_of
 
-        tracks = list(labelled_tracks(self.classifier, Path(data), left_out=self._left_out))
+        labelled = labelled_tracks(self.classifier, Path(data), left_out=self._left_out)
+        tracks, task = list(labelled.tracks), self.classifier.task
         if not tracks:
             raise DataError(f"{data}: holds nothing that could be classified")
-        answers = tuple(int(n) for each in tracks for n in each.probabilities.argmax(axis=1))
-        return Scored(**asdict(count(tracks)), answers=answers)
+        answers = (sorted(task.decide(row)) for each in tracks for row in each.probabilities)
+        found = accuracy_of(tracks, self.classifier.labels, task, Path(data).name)
+        return Scored(found, tuple(map(tuple, answers)))
 
     def profile(self) -> tuple[OperatorTime, ...] | None:
         """Time of each kind of operator in one run, dearest first; None if the engine says none."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from edge_genre.benchmarks.accuracy.features_file import FeaturesFile
-from edge_genre.benchmarks.accuracy.levels import features_of, made_of_levels
+from edge_genre.benchmarks.accuracy.levels import features_of
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.data.stored import Stored
 
@@ -121,4 +121,4 @@ class Tracks:
         """
         windows = np.concatenate([sound.windows for sound in self.sounds])
         owner = np.repeat(np.arange(len(self)), [len(sound.windows) for sound in self.sounds])
-        return features_of(self.spec, windows) if made_of_levels(self.spec) else windows, owner
+        return features_of(self.spec, windows) if self.spec.made_of_levels else windows, owner

@@ -14,8 +14,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.benchmarks.accuracy.levels import computation, made_of_levels
 from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.spectrum import BLOCK_FRAMES, PowerSpectrum
 
 Rows = NDArray[np.float32]
@@ -23,7 +23,7 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Edges:
-    """Frames of a window that reach into its padding.
+    """Frames of a window that its beginning or its end changes, by their padding for one.
 
     The device knows nothing of the sound before a window and after it: its first and last frames
     are others than those of a longer signal at the same place. They are kept apart, for windows
@@ -33,26 +33,14 @@ class Edges:
     Parameters
     ----------
     first, last : how many a window begins and ends with.
-    tail : samples from the centre of a window's last frame (without ``center``, from its first
-        sample) to the end of the window.
-    grid : frames from one beginning to the next.
-    offset : of the ends, which are on a grid as wide.
+    grid : frames from one beginning to the next, and from one end to the next.
+    end : last frame of the first window whose end is kept.
     """
 
     first: int = 0
     last: int = 0
-    tail: int = 0
     grid: int = 1
-    offset: int = 0
-
-    @classmethod
-    def of(cls, spec: FrontEndSpec) -> Self:
-        """Those of a front end's windows."""
-        inside = PowerSpectrum(spec, np.float32).interior
-        first, last = inside.start, spec.n_frames - inside.stop
-        grid = max(1, first + last)
-        tail = spec.window_samples - (spec.n_frames - 1) * spec.hop_length
-        return cls(first, last, tail, grid, (spec.n_frames - 1) % grid)
+    end: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,43 +115,9 @@ class Stored:
         if self.first is not None and edges.first:
             crop[: edges.first] = self.first[place]
         if self.last is not None and edges.last:
-            nearest = round((position[-1] - edges.offset) / edges.grid)
+            nearest = round((position[-1] - edges.end) / edges.grid)
             crop[-edges.last :] = self.last[np.clip(nearest, 0, len(self.last) - 1)]
         return crop
-
-
-class Frames:
-    """Levels of single frames, in blocks.
-
-    Parameters
-    ----------
-    spec : of a kind that is made of levels
-    """
-
-    def __init__(self, spec: FrontEndSpec) -> None:
-        # Frame after frame, so that any may stand beside any other.
-        size = min(BLOCK_FRAMES, 600 * spec.sample_rate // spec.n_fft)
-        block = spec.replace(
-            center=False,
-            hop_length=spec.n_fft,
-            window_seconds=size * spec.n_fft / spec.sample_rate,
-        )
-        self._width = spec.n_mels
-        self._spectrum = PowerSpectrum(block, np.float32)
-        self._room = self._spectrum.samples.reshape(size, spec.n_fft)
-        self._analyse = computation(block).analyse
-
-    def __call__(self, frames: NDArray[np.float32]) -> Rows:
-        """Levels [shape=(..., n_mels)] of frames of samples [shape=(..., n_fft)]."""
-        flat = frames.reshape(-1, frames.shape[-1])
-        rows = np.empty((len(flat), self._width), np.float32)
-        step = self._spectrum.block_frames
-        for first in range(0, len(flat), step):
-            part = flat[first : first + step]
-            self._room[: len(part)] = part
-            power = self._spectrum.power([range(len(part))])
-            self._analyse(power, [rows[first : first + step]])
-        return rows.reshape(*frames.shape[:-1], self._width)
 
 
 class Storing(Protocol):
@@ -178,7 +132,7 @@ class Storing(Protocol):
 
 def storing(spec: FrontEndSpec) -> Storing:
     """What keeps tracks for a front end."""
-    return Levels(spec) if made_of_levels(spec) else Windows(spec)
+    return Levels(spec) if spec.made_of_levels else Windows(spec)
 
 
 class Levels:
@@ -189,21 +143,40 @@ class Levels:
     spec : of such a kind
     """
 
-    _PLACES = 64  # whose edges are computed at once
-
     def __init__(self, spec: FrontEndSpec) -> None:
+        assert isinstance(spec, Framed)
         self._spec = spec
-        self._frames = Frames(spec)
-        self._edges = Edges.of(spec)
-        self._margin = spec.n_fft // 2 if spec.center else 0
-        self._mode: Any = "reflect" if spec.pad_mode == "reflect" else "constant"
+        self._window = _Rows(spec)
+        inside = self._window.interior
+        first, last = inside.start, spec.n_frames - inside.stop
+        grid = max(1, first + last)
+        # A window as short as may be, with the same edges and the same place on the grid.
+        tail = spec.window_samples - (spec.n_frames - 1) * spec.hop_length
+        end = (spec.n_frames - 1) % grid
+        while end + 1 < grid or end * spec.hop_length + tail < spec.shortest:
+            end += grid
+        end = min(end, spec.n_frames - 1)
+        self._shortest = end * spec.hop_length + tail
+        self._tail = tail
+        self._edges = Edges(first, last, grid, end)
+        self._short = _Rows(spec.replace(window_seconds=self._shortest / spec.sample_rate))
+        size = spec.n_fft + (BLOCK_FRAMES - 1) * spec.hop_length
+        self._block = _Rows(
+            spec.replace(center=False, pre_emphasis=0.0, window_seconds=size / spec.sample_rate)
+        )
 
     def __call__(self, samples: NDArray[np.float32]) -> Stored:
-        hop, edges = self._spec.hop_length, self._edges
-        n = 1 + (len(samples) - edges.tail) // hop
-        first = self._edge(samples, np.arange(0, n, edges.grid) * hop, 0)
-        last = self._edge(samples, np.arange(edges.offset, n, edges.grid) * hop + edges.tail, 1)
-        return Stored(self._windows(samples), self.track(samples, n), first, last, edges)
+        hop, edges, size = self._spec.hop_length, self._edges, self._spec.window_samples
+        n = 1 + (len(samples) - self._tail) // hop
+        starts = range(0, len(samples) - size + 1, size)
+        windows = np.stack([self._window(samples[start : start + size]) for start in starts])
+        places = range(0, max(n - edges.end, 1), edges.grid)
+        ends = [range(edges.first), range(edges.end + 1 - edges.last, edges.end + 1)]
+        both = np.stack(
+            [self._short(samples[p * hop : p * hop + self._shortest], ends) for p in places]
+        )
+        first, last = np.split(both, [edges.first], axis=1)
+        return Stored(windows, self.track(samples)[:n], first, last, edges)
 
     def restored(self, arrays: dict[str, Rows]) -> Stored | None:
         n_mels, edges = self._spec.n_mels, self._edges
@@ -218,49 +191,60 @@ class Levels:
         windows, frames, first, last = (arrays[name] for name in shapes)
         return Stored(windows, frames, first, last, edges)
 
-    def track(self, samples: NDArray[np.float32], n: int | None = None) -> Rows:
-        """Levels of a whole signal's frames [shape=(n_frames, n_mels)], or of its first ones."""
-        size, hop = self._spec.n_fft, self._spec.hop_length
-        if len(samples) < size:
-            return np.empty((0, self._spec.n_mels), np.float32)
-        return self._frames(_framed(np.pad(samples, self._margin, self._mode), size, hop)[:n])
+    def track(self, samples: NDArray[np.float32]) -> Rows:
+        """Rows of a whole signal's frames [shape=(n_frames, n_mels)].
 
-    def _windows(self, samples: NDArray[np.float32]) -> Rows:
-        size = self._spec.window_samples
-        windows = (samples[s : s + size] for s in range(0, len(samples) - size + 1, size))
-        return np.stack([self.track(window) for window in windows])
-
-    def _edge(self, samples: NDArray[np.float32], places: NDArray[np.int64], side: int) -> Rows:
-        """Levels of the frames at the beginning (0) or end (1) of windows that begin or end there.
-
-        Returns
-        -------
-        float32 [shape=(places, edges.first or edges.last, n_mels)]
+        They are those of any window inside it, but for the edges.
         """
-        spec, margin, edges = self._spec, self._margin, self._edges
-        count = (edges.first, edges.last)[side]
-        if not count:
-            return np.empty((len(places), 0, spec.n_mels), np.float32)
-        # How far the frames reach into the window; and a reflection's samples, at least.
-        more = edges.tail if side else spec.n_fft - margin
-        reach = max((count - 1) * spec.hop_length + more + side * margin, margin + 1)
-        start = reach - edges.tail - (count - 1) * spec.hop_length - margin if side else 0
-        around = np.pad(samples, (side * reach, (1 - side) * reach))
-        rows = np.empty((len(places), count, spec.n_mels), np.float32)
-        for number in range(0, len(places), self._PLACES):
-            chosen = places[number : number + self._PLACES]
-            ends = around[chosen[:, None] + np.arange(reach)]
-            padding = ((0, 0), (margin * (1 - side), margin * side))
-            frames = _framed(
-                np.pad(ends, padding, self._mode)[:, start:], spec.n_fft, spec.hop_length
-            )
-            rows[number : number + self._PLACES] = self._frames(frames[:, :count])
-        return rows
+        spec = self._spec
+        if len(samples) < spec.n_fft:
+            return np.empty((0, spec.n_mels), np.float32)
+        if spec.pre_emphasis:
+            before = np.concatenate([samples[:1], samples[:-1]])
+            samples = (samples - spec.pre_emphasis * before).astype(np.float32)
+        mode: Any = "reflect" if spec.pad_mode == "reflect" else "constant"
+        samples = np.pad(samples, spec.margin, mode)
+        n, hop = 1 + (len(samples) - spec.n_fft) // spec.hop_length, spec.hop_length
+        return np.concatenate(
+            [
+                self._block(samples[start * hop :], [range(min(BLOCK_FRAMES, n - start))])
+                for start in range(0, n, BLOCK_FRAMES)
+            ]
+        )
 
 
-def _framed(signals: NDArray[np.float32], size: int, hop: int) -> NDArray[np.float32]:
-    """Views of frames [shape=(..., n, size)] of signals [shape=(..., samples)]."""
-    return np.lib.stride_tricks.sliding_window_view(signals, size, axis=-1)[..., ::hop, :]
+class _Rows:
+    """Rows of a window's frames, as the front end has them before it finishes the window.
+
+    Parameters
+    ----------
+    spec : of a kind that is made of levels
+    """
+
+    def __init__(self, spec: FrontEndSpec) -> None:
+        assert isinstance(spec, Framed)
+        self._width = spec.n_mels
+        self._spectrum = PowerSpectrum(spec, np.float32)
+        self._analyse = spec.computation(np.float32).analyse
+        self._all = [range(spec.n_frames)]
+        self.interior = self._spectrum.interior
+
+    def __call__(self, samples: NDArray[np.float32], stretches: list[range] | None = None) -> Rows:
+        """Rows of all frames, or of some stretches of them [shape=(n, n_mels)].
+
+        What lies beyond the window does not count, and what it lacks stays as it was.
+        """
+        room, size = self._spectrum.samples, self._spectrum.block_frames
+        room[: len(samples)] = samples[: len(room)]
+        self._spectrum.pad()
+        numbers = self._all if stretches is None else stretches
+        parts = []
+        for stretch in numbers:
+            for part in range(stretch.start, stretch.stop, size):
+                power = self._spectrum.power([range(part, min(part + size, stretch.stop))])
+                parts.append(np.empty((len(power), self._width), np.float32))
+                self._analyse(power, [parts[-1]])
+        return np.concatenate(parts) if parts else np.empty((0, self._width), np.float32)
 
 
 class Windows:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler
-from edge_genre.benchmarks.accuracy.levels import frames_of, made_of_levels
+from edge_genre.benchmarks.accuracy.levels import levels_alone
 from edge_genre.errors import AudioError, DataError
 from edge_genre.frontend import FrontEndSpec, check_samples
 from edge_genre.host.files import reason, write_whole
@@ -58,7 +58,7 @@ class WholeTracks:
         # Their tables take longer to make than a track to resample.
         self._resamplers: dict[tuple[int, int], Resampler] = {}
         # What is done to a window as a whole is left to whoever takes it.
-        kept = frames_of(spec) if made_of_levels(spec) else spec
+        kept = levels_alone(spec) if spec.made_of_levels else spec
         self._key = f"{kept.hash}-{fingerprint.SPEC.hash}-{_VERSION}"
 
     def __call__(self, path: Path) -> WholeTrack:

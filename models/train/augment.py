@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_genre.benchmarks.accuracy.levels import features_of, in_decibels, of_decibels
+from edge_genre.benchmarks.accuracy.levels import features_of
 from edge_genre.models.data.corpus import Tracks
 
 _COLUMN = 1711 / 22_050  # seconds from one frame of songnet-gtzan to the next
@@ -89,7 +89,7 @@ class Augmentation:
         """
         spec = tracks.spec
         x = stretched_crops(tracks, chosen, n_frames, self.stretch, rng, blend=self.blend)
-        x = in_decibels(spec, x)
+        x = spec.decibels(x)
         x = shift_pitch(x, self.shift, rng)
         x = equalise(x, self.equalise_db, rng)
         if self.overdriven:
@@ -106,7 +106,7 @@ class Augmentation:
             x = x + rng.normal(0, self.jitter_db, x.shape).astype(np.float32)
         x = mask(x, 1, self.masks, self.mask_frames, rng)
         x = mask(x, 2, self.masks, self.mask_bands, rng)
-        return features_of(spec, of_decibels(spec, x))
+        return features_of(spec, spec.rows(x))
 
 
 def stretched_crops(

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
-from edge_genre.benchmarks.accuracy.levels import made_of_levels
 from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.train.augment import Augmentation
@@ -26,7 +25,7 @@ class _Wanted:
 
 
 _PICTURES = _Wanted(
-    lambda spec: made_of_levels(spec) and len(spec.shape) == 2, "frames of log-mel or MFCC"
+    lambda spec: spec.made_of_levels and len(spec.shape) == 2, "frames of log-mel or MFCC"
 )
 _WANTED = {
     "songnet": _PICTURES,
@@ -168,13 +167,8 @@ class Recipe:
             "tiny": "separable CNN",
             "five_channel": "CNN",
         }
-        features = {
-            "log_mel": "log-mel",
-            "mfcc": "MFCC",
-            "five_channel": "MFCC, deltas, beats and chroma",
-        }
         spec = self.spec
-        return f"{networks[self.network]} on {spec.window_seconds:g} s of {features[spec.kind]}"
+        return f"{networks[self.network]} on {spec.window_seconds:g} s of {spec.description}"
 
 
 RECIPES = {

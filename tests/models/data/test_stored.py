@@ -10,7 +10,7 @@ import soundfile
 
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
-from edge_genre.benchmarks.accuracy.levels import features_of, made_of_levels
+from edge_genre.benchmarks.accuracy.levels import features_of
 from edge_genre.frontend import PRESETS, FrontEnd, FrontEndSpec
 from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.data.stored import Levels, Stored, storing
@@ -38,11 +38,18 @@ OTHERS = {
     "one frame's length": FrontEndSpec(window_seconds=2048 / 22_050, hop_length=700),
     "hop beyond a frame": FrontEndSpec(n_fft=512, hop_length=1500, window_seconds=1.0),
     "odd frames": FrontEndSpec(n_fft=601, hop_length=200, sample_rate=8000, window_seconds=1.0),
+    "as tutorials have them": FrontEndSpec(
+        win_length=1200, window_function="hamming", periodic=False, power=1.0, pre_emphasis=0.97
+    ),
+    "decibels of magnitudes": FrontEndSpec(log="amplitude_db", power=1.0, ref=1.0),
+    "decimal logarithm": FrontEndSpec(log="log10", power=1.0, amin=1e-6),
+    "each band by itself": FrontEndSpec(normalize="mean_variance", normalize_over="time"),
+    "statistics": FrontEndSpec(kind="mfcc", n_mfcc=20, statistics=("mean", "std")),
     "MFCC of a window": FrontEndSpec(kind="mfcc", normalize="mean_variance", n_mfcc=20),
     "the samples": FrontEndSpec(kind="waveform", sample_rate=8000, window_seconds=1.0),
 }
 SPECS = PRESETS | OTHERS
-OF_LEVELS = {name: spec for name, spec in SPECS.items() if made_of_levels(spec)}
+OF_LEVELS = {name: spec for name, spec in SPECS.items() if spec.made_of_levels}
 
 
 def heard(spec: FrontEndSpec, samples: np.ndarray, start: int) -> np.ndarray:
@@ -110,7 +117,7 @@ def test_training_sees_them_if_nothing_is_augmented(spec: FrontEndSpec) -> None:
 
 def test_edges_take_no_more_room_than_the_frames() -> None:
     for spec in PRESETS.values():
-        if made_of_levels(spec):
+        if spec.made_of_levels:
             seconds = 2 * spec.window_seconds
             arrays = storing(spec)(music(int(seconds * spec.sample_rate), spec.sample_rate)).arrays
             assert arrays["first"].size + arrays["last"].size <= 1.1 * arrays["frames"].size
@@ -126,7 +133,7 @@ def test_faster_and_slower_windows_keep_edges_and_meet_the_frames_between() -> N
         position = np.rint(40 + rate * np.arange(spec.n_frames)).astype(int)
         np.testing.assert_array_equal(crop[2:-2], sound.frames[position[2:-2]])
         np.testing.assert_array_equal(crop[:2], sound.first[40 // edges.grid])
-        ends = edges.offset + edges.grid * np.arange(len(sound.last))
+        ends = edges.end + edges.grid * np.arange(len(sound.last))
         nearest = np.abs(ends - position[-1]).argmin()
         np.testing.assert_array_equal(crop[-2:], sound.last[nearest])
 

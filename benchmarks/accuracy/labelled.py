@@ -14,7 +14,6 @@ from edge_genre.benchmarks.accuracy.features_file import TRAIN, VALIDATION, Feat
 from edge_genre.choices import SPLITS
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, DataError
-from edge_genre.frontend.log_mel import LogMel
 from edge_genre.results import SongResult
 
 _PARTS = dict(zip(SPLITS, (TRAIN, VALIDATION, None), strict=True))
@@ -141,7 +140,7 @@ def tracks_of_features(
         )
     features.require_fit(spec)
     numbers = [classifier.labels.index(genre) for genre in features.genres]
-    log_mel = LogMel(spec, np.float32)
+    log_mel = spec.computation(np.float32)
     for index in features.part(split):
         decibels = features.decibels(index)
         starts = range(0, len(decibels) - spec.n_frames + 1, spec.n_frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.together import Features
 from edge_genre.host.memory import peak_mb, resident_mb
 from edge_genre.host.record import Record
+from edge_genre.task import Task
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _WARM_UP = 5  # runs of each batch size: a GPU chooses its kernels for each shape anew
@@ -45,7 +46,8 @@ class Job(Record):
     audio : path of the music
     hop : seconds from one window to the next
     threads, engine, device : see `edge_genre.engines.Engine`
-    front_end, labels, output : of a file that does not describe itself; see `Classifier.load`
+    front_end, labels, output, task : of a file that does not describe itself; see
+        `Classifier.load`. Specs are by the names of the inputs
     paced : one window a hop, as in real life
     """
 
@@ -55,19 +57,21 @@ class Job(Record):
     threads: int = 1
     engine: str | None = None
     device: str = "cpu"
-    front_end: dict[str, Any] | None = None
+    front_end: dict[str, dict[str, Any]] = field(default_factory=dict)
     labels: tuple[str, ...] | None = None
     output: str | None = None
+    task: dict[str, Any] | None = None
     paced: bool = False
 
     def load(self, *, check: bool = True) -> Classifier:
         """Load the model."""
-        spec = None if self.front_end is None else FrontEndSpec.from_dict(self.front_end)
+        specs = {name: FrontEndSpec.from_dict(spec) for name, spec in self.front_end.items()}
         return Classifier.load(
             self.model,
-            front_end=spec,
+            front_end=specs or None,
             labels=self.labels,
             output=self.output,
+            task=None if self.task is None else Task.from_dict(self.task),
             threads=self.threads,
             engine=self.engine,
             device=self.device,

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_genre.convert.waveform.ends import ends
-from edge_genre.convert.waveform.features import write_front_end
-from edge_genre.convert.waveform.graph import Value, Writer
+from edge_genre.convert.waveform.graph import Writer
 from edge_genre.engines import fitted
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.graph import Value
 from edge_genre.task import Task
 
 INPUT, OUTPUT = "samples", "probabilities"
@@ -34,6 +34,7 @@ class OnnxWriter(Writer):
     """Collects nodes and initializers."""
 
     def __init__(self, opset: int) -> None:
+        super().__init__()
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self._opset = opset
@@ -121,7 +122,7 @@ def onnx_with_front_end(
     window = found.front_ends[0].window_samples
     for taken, spec in zip(inputs, found.front_ends, strict=True):
         shape = _fitted(taken, spec)
-        features = write_front_end(writer, spec, Value(samples, (1, window)))
+        features = spec.graph(writer, Value(samples, (1, window)))
         writer.nodes.append(
             helper.make_node("Reshape", [features.key, writer._whole(shape)], [taken.name])
         )

@@ -18,11 +18,11 @@ from edge_genre.convert.tflite.flatbuffer import (
     schema,
 )
 from edge_genre.convert.waveform.ends import ends
-from edge_genre.convert.waveform.features import write_front_end
-from edge_genre.convert.waveform.graph import Value, Writer
+from edge_genre.convert.waveform.graph import Writer
 from edge_genre.engines import fitted
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.graph import Value
 from edge_genre.task import Task
 
 INPUT, OUTPUT = "samples", "probabilities"
@@ -39,6 +39,7 @@ class TfliteWriter(Writer):
     """Adds operators behind one another, to be put in front of those of a subgraph."""
 
     def __init__(self, model: Any) -> None:
+        super().__init__()
         self.model, self.subgraph = model, model.subgraphs[0]
         self.operators: list[Any] = []
         self._types = schema()
@@ -156,7 +157,7 @@ def tflite_with_front_end(
     for taken, spec in zip(map(int, subgraph.inputs), found.front_ends, strict=True):
         target = subgraph.tensors[taken]
         target.shapeSignature = None  # of any length no longer
-        features = write_front_end(writer, spec, Value(samples, (1, window)))
+        features = spec.graph(writer, Value(samples, (1, window)))
         fitting = writer.reshape(features, [int(size) for size in target.shape])
         if target.type == types.FLOAT32:
             _replace_output(writer, fitting.key, taken)

@@ -222,7 +222,7 @@ def _measured(
 
     if corpus is not None and not corpus.exists():
         raise DataError(f"{corpus}: no such file or folder")
-    front_end = description.front_end
+    specs, task = description.front_end or {}, description.task
     jobs = [
         Job(
             model=model,
@@ -231,9 +231,10 @@ def _measured(
             threads=count,
             engine=engine,
             device=on,
-            front_end=None if front_end is None else front_end.to_dict(),
+            front_end={name: spec.to_dict() for name, spec in specs.items()},
             labels=description.labels,
             output=description.output,
+            task=None if task is None else task.to_dict(),
             paced=paced,
         )
         for model in models_of(models)

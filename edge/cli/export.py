@@ -101,16 +101,7 @@ def command(
         raise click.UsageError("Say what to export: --golden, --check, --c-tables or --c-array.")
     if arena is not None and c_array is None:
         raise click.UsageError("--arena goes with --c-array.")
-    if model == "":
-        raise click.UsageError("MODEL is empty.")
-    from edge_genre.classifier import Classifier
-
-    classifier = Classifier.load(
-        model,
-        front_end=description.front_end,
-        labels=description.labels,
-        output=description.output,
-    )
+    classifier = description.load(model)
     if c_tables is not None:
         from edge_genre.convert.c.code import write_sources
         from edge_genre.convert.c.tables import c_tables as tables

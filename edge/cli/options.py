@@ -6,14 +6,14 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edge_genre.choices import LABEL_SETS, OUTPUTS, PCM_FORMATS, VOTES
+from edge_genre.choices import LABEL_SETS, OUTPUTS, PCM_FORMATS, TASKS, VOTES
 from edge_genre.errors import AudioError, ModelError, SpecError
 from edge_genre.host.files import reading
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge_genre.audio.pcm import PcmStream
     from edge_genre.classifier import Classifier
     from edge_genre.frontend import FrontEndSpec
+    from edge_genre.task import Task
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -102,11 +103,27 @@ def on_command_line(parameter: str) -> bool:
 
 @dataclass(frozen=True)
 class Description:
-    """What a model file that does not describe itself is said to be."""
+    """What a model file that does not describe itself is said to be; see `Classifier.load`."""
 
-    front_end: FrontEndSpec | None
+    front_end: dict[str, FrontEndSpec] | None  # by the names of the inputs
     labels: tuple[str, ...] | None
     output: str | None
+    task: Task | None
+
+    def load(self, model: str | None, *, threads: int = 1) -> Classifier:
+        """Load a model with it."""
+        from edge_genre.classifier import Classifier
+
+        if model == "":
+            raise click.UsageError("MODEL is empty.")
+        return Classifier.load(
+            model,
+            front_end=self.front_end,
+            labels=self.labels,
+            output=self.output,
+            task=self.task,
+            threads=threads,
+        )
 
 
 def description_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,9 +131,11 @@ def description_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option(
         "--frontend",
-        metavar="SPEC",
+        "frontends",
+        multiple=True,
+        metavar="[NAME=]SPEC",
         help="Front end: a preset or a JSON file. Needed only if the model file has no edge-genre "
-        "metadata.",
+        "metadata. Of a model with several inputs, once for each, with the input's name.",
     )
     @click.option(
         "--labels",
@@ -130,18 +149,43 @@ def description_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(OUTPUTS),
         help="What such a model's outputs are.  [default: probabilities]",
     )
+    @click.option(
+        "--task",
+        "task_kind",
+        type=click.Choice(TASKS),
+        help="What they mean: labels that exclude each other, or each on its own.  "
+        "[default: single-label]",
+    )
     @functools.wraps(command)
     def wrapper(
-        frontend: str | None, labels: Path | None, outputs: str | None, **arguments: Any
+        frontends: tuple[str, ...],
+        labels: Path | None,
+        outputs: str | None,
+        task_kind: str | None,
+        **arguments: Any,
     ) -> Any:
         description = Description(
-            front_end=None if frontend is None else read_spec(frontend),
+            front_end=_by_name(frontends) if frontends else None,
             labels=None if labels is None else tuple(_read_labels(labels)),
             output=outputs,
+            task=None if task_kind is None else _task(task_kind),
         )
         return command(description=description, **arguments)
 
     return wrapper
+
+
+def _by_name(texts: Sequence[str]) -> dict[str, FrontEndSpec]:
+    from edge_genre.model.input import AUDIO
+
+    found = read_front_ends(texts)
+    return found if isinstance(found, dict) else {AUDIO: found}
+
+
+def _task(kind: str) -> Task:
+    from edge_genre.task import Task
+
+    return Task(kind=kind.replace("-", "_"))
 
 
 def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,19 +201,7 @@ def describe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def wrapper(description: Description, threads: int, **arguments: Any) -> Any:
-        def load(model: str | None) -> Classifier:
-            from edge_genre.classifier import Classifier
-
-            if model == "":
-                raise click.UsageError("MODEL is empty.")
-            return Classifier.load(
-                model,
-                front_end=description.front_end,
-                labels=description.labels,
-                output=description.output,
-                threads=threads,
-            )
-
+        load = functools.partial(description.load, threads=threads)
         return command(load=load, **arguments)
 
     return wrapper
@@ -214,6 +246,28 @@ def pcm_options(command: _Command) -> _Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def read_front_ends(texts: Sequence[str]) -> FrontEndSpec | dict[str, FrontEndSpec]:
+    """The front end of a model's only input, or those of its inputs by their names.
+
+    Parameters
+    ----------
+    texts : as options give them: one SPEC (see `read_spec`), or NAME=SPEC for each input
+    """
+    named = [text for text in texts if "=" in text and not Path(text).exists()]
+    if len(texts) == 1 and not named:
+        return read_spec(texts[0])
+    found: dict[str, FrontEndSpec] = {}
+    for text in texts:
+        name, _, spec = text.partition("=")
+        if text not in named or not name or name in found:
+            raise click.BadParameter(
+                f"{text!r} is not NAME=SPEC with the name of another input.",
+                param_hint="--frontend",
+            )
+        found[name] = read_spec(spec)
+    return found
 
 
 def read_spec(text: str) -> FrontEndSpec:

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edge_genre import Classifier
+from edge_genre import AudioFile, Classifier, FrontEnd, FrontEndSpec
+from edge_genre.cli.options import read_front_ends
 from tests.support import models_on_the_fly as small
 from tests.support.command_line import lines, run
 
@@ -108,3 +110,55 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
 def test_names_too_long(model: Path) -> None:
     for arguments in (("classify", "x" * 5000, "-m", model), ("inspect", "x" * 5000)):
         assert "cannot be read" in run(*arguments, code=1).stderr
+
+
+def test_front_ends_by_name(tmp_path: Path) -> None:
+    spec = tmp_path / "a=b.json"
+    spec.write_text(json.dumps(small.SPEC.to_dict()))
+    assert read_front_ends(["mfcc-13"]) == FrontEndSpec.preset("mfcc-13")
+    assert read_front_ends([str(spec)]) == small.SPEC
+    named = {"log_mel": small.SPEC, "mfcc": FrontEndSpec.preset("mfcc-13")}
+    assert read_front_ends([f"log_mel={spec}", "mfcc=mfcc-13"]) == named
+
+
+@pytest.mark.parametrize(
+    ("texts", "named"),
+    [
+        (("log-mel", "mfcc-13"), "log-mel"),
+        (("a=log-mel", "mfcc-13"), "mfcc-13"),
+        (("a=log-mel", "a=mfcc-13"), "a=mfcc-13"),
+        (("=log-mel",), "=log-mel"),
+    ],
+)
+def test_front_ends_without_names_of_their_own(texts: tuple[str, ...], named: str) -> None:
+    options = (word for text in texts for word in ("--frontend", text))
+    result = run("inspect", "x.onnx", *options, code=2)
+    assert f"{named!r} is not NAME=SPEC with the name of another input." in result.stderr
+
+
+def test_foreign_model_with_two_inputs_and_many_labels(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "plain.onnx").write_bytes(small.two_inputs_graph(many=True))
+    (tmp_path / "labels.txt").write_text("blues\njazz\nrock\n")
+    words: list[object] = ["--labels", tmp_path / "labels.txt", "--task", "multi-label"]
+    for each in small.TWO_INPUTS:
+        path = tmp_path / f"{each.name}.json"
+        path.write_text(json.dumps(each.front_end.to_dict()))
+        words += ["--frontend", f"{each.name}={path}"]
+    answer = run("classify", folder / "a.wav", "--json", "-m", tmp_path / "plain.onnx", *words)
+    (song,) = lines(answer.stdout)
+    with AudioFile(folder / "a.wav") as source:
+        samples = np.concatenate(list(source.blocks()))
+    rate, ends = small.SPEC.sample_rate, [*range(1, 8)]
+    rows = [
+        small.expected(
+            *(
+                FrontEnd(each.front_end)(samples[(s - 1) * rate : s * rate])
+                for each in small.TWO_INPUTS
+            ),
+            many=True,
+        )
+        for s in ends
+    ]
+    expected = dict(zip(small.LABELS, np.mean(rows, axis=0), strict=True))
+    assert song["probabilities"] == pytest.approx(expected, abs=1e-3)
+    assert sorted(song["labels"]) == [label for label, p in expected.items() if p >= 0.5]

@@ -112,8 +112,8 @@ def onnx_with_front_end(
     inner = model.graph
     stored = {each.name for each in inner.initializer}
     inputs = [each for each in inner.input if each.name not in stored]
-    names = [each.name for each in inputs], [each.name for each in inner.output]
-    found = ends("ONNX", *names, front_ends, task.explanations)
+    names, outputs = ([each.name for each in side] for side in (inputs, inner.output))
+    found = ends("ONNX", names, outputs, front_ends, task.explanations)
     opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
     if opset < _OLDEST:
         raise ConversionError(f"the ONNX graph has opset {opset}, {_OLDEST} or newer expected")
@@ -139,22 +139,12 @@ def onnx_with_front_end(
     if result != given.name:
         nodes.append(helper.make_node("Identity", [result], [probabilities]))
         result = probabilities
-    outputs = [helper.make_tensor_value_info(result, TensorProto.FLOAT, sizes or None)]
-    for number in found.explanations.values():
-        each = inner.output[number]
-        outputs.append(
-            helper.make_tensor_value_info(each.name, TensorProto.FLOAT, _sizes(each) or None)
-        )
+    others = [inner.output[number] for number in found.explanations.values()]
+    kept = [each for each in inner.input if each.name in stored]
     for field, values in (
         (inner.node, nodes),
-        (
-            inner.input,
-            [
-                helper.make_tensor_value_info(samples, TensorProto.FLOAT, [1, window]),
-                *(each for each in inner.input if each.name in stored),
-            ],
-        ),
-        (inner.output, outputs),
+        (inner.input, [_floats(samples, [1, window]), *kept]),
+        (inner.output, [_floats(result, sizes), *(_floats(o.name, _sizes(o)) for o in others)]),
     ):
         del field[:]
         field.extend(values)
@@ -173,6 +163,10 @@ def _fitted(taken: Any, spec: FrontEndSpec) -> tuple[int, ...]:
             f"the model takes {wanted}, but its front end gives {' x '.join(map(str, spec.shape))}"
         )
     return shape
+
+
+def _floats(name: str, sizes: list[Any]) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes or None)
 
 
 def _sizes(tensor: Any) -> list[Any]:

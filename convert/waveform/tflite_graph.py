@@ -144,45 +144,45 @@ def tflite_with_front_end(
     """See `edge_genre.convert.waveform.with_front_end`."""
     model = parse(graph)
     subgraph, types = model.subgraphs[0], schema().TensorType
-    names = (
+    taken, given = (
         [subgraph.tensors[index].name.decode() for index in indices]
         for indices in (subgraph.inputs, subgraph.outputs)
     )
-    found = ends("TFLite", *names, front_ends, task.explanations)
-    for taken, spec in zip(subgraph.inputs, found.front_ends, strict=True):
-        _require_fit(subgraph.tensors[taken], spec)
+    found = ends("TFLite", taken, given, front_ends, task.explanations)
+    for index, spec in zip(subgraph.inputs, found.front_ends, strict=True):
+        _require_fit(subgraph.tensors[index], spec)
     writer = TfliteWriter(model)
     window = found.front_ends[0].window_samples
     samples = add_tensor(model, subgraph, INPUT, (1, window), types.FLOAT32)
-    for taken, spec in zip(map(int, subgraph.inputs), found.front_ends, strict=True):
-        target = subgraph.tensors[taken]
+    for index, spec in zip(map(int, subgraph.inputs), found.front_ends, strict=True):
+        target = subgraph.tensors[index]
         target.shapeSignature = None  # of any length no longer
         features = spec.graph(writer, Value(samples, (1, window)))
         fitting = writer.reshape(features, [int(size) for size in target.shape])
         if target.type == types.FLOAT32:
-            _replace_output(writer, fitting.key, taken)
+            _replace_output(writer, fitting.key, index)
         else:
-            writer.emit("QUANTIZE", [fitting.key], taken, "QuantizeOptions")
+            writer.emit("QUANTIZE", [fitting.key], index, "QuantizeOptions")
     subgraph.operators = writer.operators + operators(subgraph)
     subgraph.inputs = np.array([samples], np.int32)
 
     behind = TfliteWriter(model)
-    given = int(subgraph.outputs[found.answer])
-    result, operator = _in_float(behind, given), task.operator(output)
+    answer = int(subgraph.outputs[found.answer])
+    result, operator = _in_float(behind, answer), task.operator(output)
     if operator is not None:
         code, options, values = _OPERATORS[operator]
         changed = behind.tensor(operator, result.shape)
         behind.emit(code, [result.key], changed, options, **values)
         result = Value(changed, result.shape)
-    elif task.adds_up and (result.key != given or _rounded(model, given)):
+    elif task.adds_up and (result.key != answer or _rounded(model, answer)):
         result = behind.scaled_to_one(result)
     outputs = [result.key]
     for name, number in found.explanations.items():
         outputs.append(_in_float(behind, int(subgraph.outputs[number])).key)
         subgraph.tensors[outputs[-1]].name = name.encode()
     subgraph.operators += behind.operators
-    used = set(found.explanations)
-    subgraph.tensors[result.key].name = (OUTPUT if OUTPUT not in used else _PREFIX + OUTPUT).encode()
+    name = _PREFIX + OUTPUT if OUTPUT in found.explanations else OUTPUT
+    subgraph.tensors[result.key].name = name.encode()
     subgraph.outputs = np.array(outputs, np.int32)
 
     # What names or describes the old input and output.

@@ -31,6 +31,7 @@ from edge_genre.model.file import ModelInfo, read
 from edge_genre.model.input import audio_input
 from edge_genre.outputs import Event
 from edge_genre.results import WindowResult, vote
+from edge_genre.task import Task
 from tests.programs.documentation import PARTS, ROOT, every_command
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -103,7 +104,11 @@ def keys_of(page: str, heading: str = "") -> set[str]:
 
 def test_every_key_of_a_model_file_is_documented() -> None:
     info = ModelInfo(inputs=audio_input(FrontEndSpec()), labels=("a",))
-    assert keys_of("model-file.md", "The description") == {*info.to_dict(), "sha256"}
+    newer = dataclasses.replace(info, task=Task(noun="mood"))
+    described = keys_of("model-file.md", "The description")
+    assert described == {*info.to_dict(), *newer.to_dict(), "sha256"}
+    assert keys_of("model-file.md", "The inputs") == set(newer.inputs[0].to_dict())
+    assert keys_of("model-file.md", "The task") == set(newer.task.to_dict())
     fields = {field.name for field in dataclasses.fields(self_test.SelfTest)}
     assert keys_of("model-file.md", "The self-test") == fields
 
@@ -147,7 +152,7 @@ def reader() -> Any:
 
 
 TFLITE_FILES = [path for path in bundled_models() if path.suffix == ".tflite"]
-TFLITE_FILES += sorted((ROOT / "tests/data/format_1").glob("*.tflite"))
+TFLITE_FILES += sorted((ROOT / "tests/data").glob("format_*/*.tflite"))
 
 
 @pytest.mark.parametrize("path", TFLITE_FILES, ids=lambda path: path.name)

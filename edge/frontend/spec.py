@@ -137,14 +137,6 @@ class FrontEndSpec:
         """What computes the features, in a precision of NumPy; for one stream, in one thread."""
         raise NotImplementedError
 
-    @property
-    def made_of_levels(self) -> bool:
-        """Whether ``finish`` is given log-mel levels of the power of single frames, and no more.
-
-        Training changes such levels, as a room or a coder would, and files of levels hold them.
-        """
-        return False
-
     def of_frames(self) -> FrontEndSpec:
         """The same without all that ``finish`` alone does: what rows of frames depend on."""
         return self

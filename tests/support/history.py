@@ -13,11 +13,11 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from edge_genre.cli import main
-from edge_genre.listening.playing import Playing
 from edge_genre.outputs import Event
 from edge_genre.outputs.history import History
 from edge_genre.outputs.history_file import HistoryError, reading
 from edge_genre.results import SILENCE, WindowResult
+from tests.support.playing import playing
 from tests.support.waiting import wait_for
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,8 +48,8 @@ def event(
     )
     after = end - WINDOW if passed is None else passed
     shown = 0.0 if label == SILENCE else probability
-    playing = Playing(label=label, probability=shown, probabilities=None, since=since)
-    return Event(START + timedelta(seconds=after), result, playing)
+    now = START + timedelta(seconds=after)
+    return Event(now, result, playing(label, shown, since))
 
 
 def events(labels: Iterable[str]) -> Iterator[Event]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_genre.listening.playing import Playing
 from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt import Mqtt, publisher
 from edge_genre.results import WindowResult
+from tests.support.playing import playing
 from tests.support.waiting import on_time
 
 LABELS = ("jazz", "rock")
@@ -27,8 +27,8 @@ def event(label: str = "jazz", end: float = 3.0) -> Event:
         front_end_ms=0.5,
         inference_ms=1.0,
     )
-    playing = Playing(label=label, probability=0.625, probabilities=probabilities, since=3.0)
-    return Event(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), result, playing)
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    return Event(now, result, playing(label, 0.625, 3.0, probabilities))
 
 
 def assert_closes(output: Mqtt, seconds: float) -> None:

@@ -239,7 +239,8 @@ def _recorders(
         from edge_genre.outputs.mqtt import Mqtt
 
         every = max(60.0, hop)  # seconds
-        yield Mqtt(broker, labels=classifier.labels, model=name, every=every, say=_to_stderr)
+        labels, task = classifier.labels, classifier.task
+        yield Mqtt(broker, labels=labels, task=task, model=name, every=every, say=_to_stderr)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # Control characters, what turns the direction of all text after it, and the lone surrogates that
 # stand for bytes of a file's name that are not UTF-8.
@@ -51,3 +52,9 @@ def short(text: str, length: int = 40) -> str:
         return text
     head = length // 2
     return f"{text[:head]}…{text[head + 1 - length :]}"
+
+
+def some(names: Sequence[str], most: int = 10) -> str:
+    """Write the first of many names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -14,6 +14,7 @@ from edge_genre.audio.source import Metered, Source, naming
 from edge_genre.engines import Engine
 from edge_genre.errors import ModelError, SelfTestError
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.together import FrontEnds
 from edge_genre.listening.rolling import Rolling, Window, rolling_windows
 from edge_genre.model import self_test
@@ -344,7 +345,7 @@ class Classifier:
         Such a hop reuses the frames that two windows share; from a window's length on there are
         none, and the hop stays as it is.
         """
-        if self.spec.kind == "waveform" or hop >= self.spec.window_seconds:
+        if not isinstance(self.spec, Framed) or hop >= self.spec.window_seconds:
             return hop
         frame = self.spec.hop_length / self.spec.sample_rate
         return max(1, round(hop / frame)) * frame

@@ -15,7 +15,7 @@ from edge_genre.benchmarks.accuracy.confidence import (
     reliability,
 )
 from edge_genre.host.record import Record
-from edge_genre.task import GENRES
+from edge_genre.task import GENRES, Task
 
 _RESAMPLES = 2000
 _Z = 1.959964  # of a normal distribution's middle 95 %
@@ -28,20 +28,28 @@ class Track:
     Parameters
     ----------
     name : of the file, or of the row in a features file
-    genre : number of its class
-    probabilities : float [shape=(windows, classes)], one window or more
+    truth : numbers of its labels: one of labels that exclude each other, else any number
+    probabilities : float [shape=(windows, labels)], one window or more
     temperature : of the mean over the windows; see `edge_genre.results.vote`
+    task : of the model
     """
 
     name: str
-    genre: int
+    truth: frozenset[int]
     probabilities: NDArray[np.float32]
     temperature: float = 1.0
+    task: Task = GENRES
+
+    @property
+    def genre(self) -> int:
+        """Number of its only label."""
+        (label,) = self.truth
+        return label
 
     @property
     def mean(self) -> NDArray[np.float32]:
-        """Probabilities of the whole track [shape=(classes,)]."""
-        return GENRES.of_song(self.probabilities, self.temperature)
+        """Probabilities of the whole track [shape=(labels,)]."""
+        return self.task.of_song(self.probabilities, self.temperature)
 
     @property
     def right_windows(self) -> NDArray[np.bool_]:
@@ -56,6 +64,7 @@ def tracks_of_windows(
     *,
     names: NDArray[np.str_] | None = None,
     temperature: float = 1.0,
+    task: Task = GENRES,
 ) -> list[Track]:
     """Put windows that were classified together back to their tracks.
 
@@ -63,19 +72,26 @@ def tracks_of_windows(
     ----------
     probabilities : [shape=(windows, classes)]
     owner : the track that each window is of [shape=(windows,)]; each track has one or more
-    labels : class of each track [shape=(tracks,)]
+    labels : class of each track [shape=(tracks,)], or which labels it has [shape=(tracks, labels)]
     names : of the tracks [shape=(tracks,)]; their numbers where they are left out
     temperature : of the mean over the windows
+    task : of the model
     """
     return [
         Track(
             str(number if names is None else names[number]),
-            int(label),
+            truth_of(label),
             probabilities[owner == number],
             temperature,
+            task,
         )
         for number, label in enumerate(labels)
     ]
+
+
+def truth_of(label: NDArray[np.int64] | NDArray[np.bool_]) -> frozenset[int]:
+    """Numbers of a track's labels, by the only one's number or by a row of 0 and 1."""
+    return frozenset(np.flatnonzero(label).tolist() if np.ndim(label) else (int(label),))
 
 
 @dataclass(frozen=True)

@@ -2,39 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.audio.file import genre_of, require_audio
-from edge_genre.benchmarks.accuracy.evaluation import Track
+from edge_genre.benchmarks.accuracy.evaluation import Track, truth_of
 from edge_genre.benchmarks.accuracy.features_file import TRAIN, VALIDATION, FeaturesFile
+from edge_genre.benchmarks.accuracy.labels_csv import LabelledFiles
+from edge_genre.benchmarks.text import some
 from edge_genre.choices import SPLITS
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError, DataError
-from edge_genre.frontend.log_mel import LogMel
 from edge_genre.results import SongResult
 
+_FEW = 3  # files that are named of those that cannot be used
 _PARTS = dict(zip(SPLITS, (TRAIN, VALIDATION, None), strict=True))
+
+LabelledFile = tuple[Path, frozenset[int]]  # audio, and the numbers of its labels
+
+
+class LeftOut(Protocol):
+    """Is told in one line what is not counted, and how many files that is."""
+
+    def __call__(self, line: str, files: int = 1, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled music.
+
+    Parameters
+    ----------
+    tracks : each as soon as it is classified
+    unknown : labels of the data that the model does not have, so that they do not count
+    """
+
+    tracks: Iterator[Track]
+    unknown: tuple[str, ...] = ()
 
 
 def labelled_tracks(
     classifier: Classifier,
     data: Path,
     *,
+    labels: LabelledFiles | None = None,
     split: str | None = None,
     hop: float | None = None,
-    left_out: Callable[[str], None],
-) -> Iterator[Track]:
+    left_out: LeftOut,
+) -> Labelled:
     """Classify labelled music: a folder of audio, or a features file.
 
     Parameters
     ----------
+    labels : the files of a folder and their labels, where its folders do not say them
     split : part of a features file, one of `edge_genre.choices.SPLITS`; where it is left out, the
         validation part if there are parts
-    hop, left_out : of a folder; see `tracks_of_folder`
+    hop : of a folder: seconds from one window to the next; one window where it is left out
+    left_out : is told of each file that cannot be used
 
     Raises
     ------
@@ -42,7 +71,9 @@ def labelled_tracks(
         There is no such data, or it cannot be used.
     """
     if data.is_dir():
-        return tracks_of_folder(classifier, data, hop=hop, left_out=left_out)
+        files = labelled_files(classifier, data, labels, left_out=left_out)
+        unknown = () if labels is None else _unknown([*labels.labels], classifier.labels)
+        return Labelled(_of_files(classifier, files, hop, left_out), unknown)
     if not data.exists():
         raise DataError(f"{data}: no such file or folder")
     features = FeaturesFile.read(data)
@@ -50,64 +81,56 @@ def labelled_tracks(
         if split not in (None, "all"):
             raise DataError(f"{data}: has no array split: leave --split out")
         split = "all"
-    return tracks_of_features(classifier, features, split=_PARTS[split or "validation"])
-
-
-def tracks_of_folder(
-    classifier: Classifier, folder: Path, *, hop: float | None, left_out: Callable[[str], None]
-) -> Iterator[Track]:
-    """Classify the audio files of a folder whose genre is known.
-
-    A file's genre is the name of its folder, or its own name up to the first dot.
-
-    Parameters
-    ----------
-    hop : seconds from one window to the next; one window where it is left out
-    left_out : is told in one line of each file that cannot be used
-
-    Raises
-    ------
-    DataError
-        The folder cannot be read, or holds no audio.
-    """
-    for path, genre in labelled_files(folder, classifier.labels, left_out=left_out):
-        try:
-            rows = probabilities_of(classifier.classify_file(path, hop=hop))
-        except AudioError as error:
-            left_out(str(error))
-            continue
-        if len(rows):
-            yield Track(str(path), genre, rows, classifier.info.song_temperature)
-        else:
-            left_out(f"{path}: all of it is silent")
+    tracks = tracks_of_features(classifier, features, split=_PARTS[split or "validation"])
+    return Labelled(tracks, _unknown(features.genres, classifier.labels))
 
 
 def labelled_files(
-    folder: Path, genres: Sequence[str], *, left_out: Callable[[str], None]
-) -> Iterator[tuple[Path, int]]:
-    """Audio files of a folder and the numbers of their genres.
+    classifier: Classifier,
+    folder: Path,
+    labels: LabelledFiles | None = None,
+    *,
+    left_out: LeftOut,
+) -> list[LabelledFile]:
+    """Audio files of a folder and the numbers of their labels.
 
     Parameters
     ----------
-    left_out : is told in one line of each file of no known genre
+    labels : what labels the files have; where it is left out, a file has the one that its folder is
+        named after, or its own name up to the first dot
+    left_out : is told of the files that have no label of the model, where each has to have one
 
     Raises
     ------
     DataError
-        The folder cannot be read, or holds no audio.
+        The folder cannot be read, or holds no audio; or none of the labels is the model's.
     """
-    for path in require_audio(folder):
-        genre = genre_of(path, genres)
-        if genre is None:
-            left_out(f"{path}: neither its folder nor its name is a genre of the model")
-        else:
-            yield path, genre
-
-
-def probabilities_of(song: SongResult) -> NDArray[np.float32]:
-    """Probabilities of a song's windows [shape=(windows, classes)], without the silent ones."""
-    rows = [[*window.probabilities.values()] for window in song.windows if window.probabilities]
-    return np.array(rows, np.float32)
+    noun, nouns = classifier.task.noun, classifier.task.nouns
+    if labels is None:
+        genres = [(path, genre_of(path, classifier.labels)) for path in require_audio(folder)]
+        _tell(
+            [path for path, genre in genres if genre is None],
+            f"neither its folder nor its name is a {noun} of the model",
+            f"neither their folders nor their names are {nouns} of the model",
+            left_out,
+        )
+        return [(path, frozenset({genre})) for path, genre in genres if genre is not None]
+    numbers = _numbers([*labels.labels], classifier.labels)
+    if not numbers:
+        raise DataError(
+            f"{labels.path}: {some([*labels.labels])} are no {nouns} of the model, "
+            f"which are {some(classifier.labels)}"
+        )
+    files = [
+        (path, frozenset(numbers[label] for label in truth & numbers.keys()))
+        for path, truth in zip(labels.files, labels.truth, strict=True)
+    ]
+    if not classifier.task.has_thresholds:
+        reason = f"one {noun} of the model, which gives one"
+        unclear = [path for path, truth in files if len(truth) != 1]
+        _tell(unclear, f"has not {reason}", f"have not {reason}", left_out)
+        files = [(path, truth) for path, truth in files if len(truth) == 1]
+    return files
 
 
 def tracks_of_features(
@@ -128,11 +151,18 @@ def tracks_of_features(
         The file does not fit the model, or has no such tracks.
     """
     spec = classifier.spec
-    unknown = [genre for genre in features.genres if genre not in classifier.labels]
-    if unknown:
+    numbers = _numbers(features.genres, classifier.labels)
+    unknown = [label for label in features.genres if label not in numbers]
+    # Of labels that exclude each other none can be spared.
+    if unknown and (features.labels.ndim == 1 or not numbers):
         raise DataError(
-            f"{features.path}: genre {', '.join(unknown)} is none of the model's, "
-            f"which are {', '.join(classifier.labels)}"
+            f"{features.path}: {classifier.task.noun} {some(unknown)} is none of the model's, "
+            f"which are {some(classifier.labels)}"
+        )
+    if features.labels.ndim > 1 and not classifier.task.has_thresholds:
+        raise DataError(
+            f"{features.path}: y is a row of 0 and 1 for each track, but the model gives one "
+            f"{classifier.task.noun}: expected a class of each"
         )
     if spec.kind != "log_mel" or spec.log != "db":
         raise DataError(
@@ -140,12 +170,54 @@ def tracks_of_features(
             "folder of audio"
         )
     features.require_fit(spec)
-    numbers = [classifier.labels.index(genre) for genre in features.genres]
-    log_mel = LogMel(spec, np.float32)
+    log_mel = spec.computation(np.float32)
     for index in features.part(split):
         decibels = features.decibels(index)
         starts = range(0, len(decibels) - spec.n_frames + 1, spec.n_frames)
         windows = [log_mel.finish([decibels[s : s + spec.n_frames]]) for s in starts]
         rows = np.stack([classifier.run(window) for window in windows])
-        genre = numbers[features.labels[index]]
-        yield Track(str(features.names[index]), genre, rows, classifier.info.song_temperature)
+        named = truth_of(features.labels[index])
+        truth = frozenset(n for k in named if (n := numbers.get(features.genres[k])) is not None)
+        name, temperature = str(features.names[index]), classifier.info.song_temperature
+        yield Track(name, truth, rows, temperature, classifier.task)
+
+
+def probabilities_of(song: SongResult) -> NDArray[np.float32]:
+    """Probabilities of a song's windows [shape=(windows, labels)], without the silent ones."""
+    rows = [[*window.probabilities.values()] for window in song.windows if window.probabilities]
+    return np.array(rows, np.float32)
+
+
+def _of_files(
+    classifier: Classifier, files: Iterable[LabelledFile], hop: float | None, left_out: LeftOut
+) -> Iterator[Track]:
+    for path, truth in files:
+        try:
+            rows = probabilities_of(classifier.classify_file(path, hop=hop))
+        except AudioError as error:
+            left_out(str(error))
+            continue
+        if len(rows):
+            yield Track(str(path), truth, rows, classifier.info.song_temperature, classifier.task)
+        else:
+            left_out(f"{path}: all of it is silent")
+
+
+def _unknown(names: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    known = _numbers(names, labels)
+    return tuple(name for name in names if name not in known)
+
+
+def _numbers(names: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
+    """Numbers of those names that are labels; case matters only where it tells two apart."""
+    numbers = {label.casefold(): number for number, label in reversed([*enumerate(labels)])}
+    numbers |= {label: number for number, label in enumerate(labels)}
+    found = {name: numbers.get(name, numbers.get(name.casefold())) for name in names}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _tell(files: Sequence[Path], one: str, several: str, left_out: LeftOut) -> None:
+    """Say in one line what is wrong with each of the files, if there are any."""
+    if files:
+        reason = one if len(files) == 1 else several
+        left_out(f"{some([*map(str, files)], _FEW)}: {reason}", len(files))

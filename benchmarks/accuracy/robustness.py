@@ -14,7 +14,8 @@ from edge_genre.audio.arrays import ArraySource
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
 from edge_genre.benchmarks.accuracy.evaluation import Track
-from edge_genre.benchmarks.accuracy.labelled import labelled_files, probabilities_of
+from edge_genre.benchmarks.accuracy.labelled import LeftOut, labelled_files, probabilities_of
+from edge_genre.benchmarks.accuracy.labels_csv import LabelledFiles
 from edge_genre.classifier import Classifier
 from edge_genre.errors import AudioError
 
@@ -94,18 +95,22 @@ CONDITIONS: dict[str, Condition] = {
 
 
 def tracks_under_conditions(
-    classifier: Classifier, folder: Path, *, left_out: Callable[[str], None]
+    classifier: Classifier,
+    folder: Path,
+    labels: LabelledFiles | None = None,
+    *,
+    left_out: LeftOut,
 ) -> Iterator[dict[str, Track]]:
     """Classify each file as it is, and under each condition.
 
     Parameters
     ----------
-    left_out : is told in one line of each file that cannot be used
+    labels, left_out : see `edge_genre.benchmarks.accuracy.labelled.labelled_files`
 
     Yields
     ------
     For each file a track under "" for the file as it is, and under each name of `CONDITIONS`.
-    What a condition makes silent counts as wrong.
+    What a condition makes silent counts as wrong, or as of no label where it may have none.
 
     Raises
     ------
@@ -113,7 +118,8 @@ def tracks_under_conditions(
         The folder cannot be read, or holds no audio.
     """
     rate = classifier.spec.sample_rate
-    for path, genre in labelled_files(folder, classifier.labels, left_out=left_out):
+    task = classifier.task
+    for path, truth in labelled_files(classifier, folder, labels, left_out=left_out):
         try:
             with AudioFile(path) as source:
                 samples = resampled(source, rate)
@@ -127,15 +133,15 @@ def tracks_under_conditions(
             left_out(f"{path}: all of it is silent")
             continue
         temperature = classifier.info.song_temperature
-        tracks = {"": Track(str(path), genre, plain, temperature)}
+        tracks = {"": Track(str(path), truth, plain, temperature, task)}
         for name, condition in CONDITIONS.items():
             song = classifier.classify(
                 ArraySource(condition(samples, rate), rate=rate), path=str(path)
             )
             rows = probabilities_of(song)
             if not len(rows):
-                # A row that says another genre, so that silence counts as wrong.
                 rows = np.zeros((1, len(classifier.labels)), np.float32)
-                rows[0, (genre + 1) % len(classifier.labels)] = 1
-            tracks[name] = Track(str(path), genre, rows, temperature)
+                if not task.has_thresholds:  # some label has to be said: not the right one
+                    rows[0, (max(truth) + 1) % len(classifier.labels)] = 1
+            tracks[name] = Track(str(path), truth, rows, temperature, task)
         yield tracks

@@ -12,8 +12,8 @@ import numpy as np
 from edge_genre import __version__
 from edge_genre.benchmarks.latency.result import (
     SCHEMA,
-    Accuracy,
     Agreement,
+    AnyAccuracy,
     Distribution,
     Input,
     Memory,
@@ -34,6 +34,8 @@ _TURN = 0.25  # seconds of windows until the next model has its turn
 _UNTIMED = 3  # windows at the beginning of a turn: others have used the caches
 _SAMPLES = 500
 _SUFFIXES = (".tflite", ".onnx")
+
+Answers = tuple[tuple[int, ...], ...]  # numbers of the labels of each window
 
 
 @dataclass(frozen=True)
@@ -208,38 +210,30 @@ def _accuracy(
     workers: Sequence[Worker],
     corpus: str,
     progress: Callable[[str], None],
-) -> list[Accuracy]:
+) -> list[AnyAccuracy]:
     """Accuracy, and in how many windows a model agrees with the fp32 file of its name."""
     scores: list[Scored] = []
-    answers: dict[str, tuple[int, ...]] = {}
+    answers: dict[str, Answers] = {}
     for job, worker in zip(jobs, workers, strict=True):
         progress(f"accuracy of {Path(job.model).name}")
         scores.append(worker.accuracy(corpus))
         answers[job.model] = scores[-1].answers
-    found = []
+    found: list[AnyAccuracy] = []
     for job, scored in zip(jobs, scores, strict=True):
         reference = _reference(job.model)
         if reference is not None and reference not in answers:
             progress(f"accuracy of {Path(reference).name}")
             with Worker(replace(job, model=reference, engine=None)) as other:
                 answers[reference] = other.accuracy(corpus).answers
-        found.append(
-            Accuracy(
-                data=Path(corpus).name,
-                tracks=scored.tracks,
-                tracks_correct=scored.tracks_correct,
-                windows=scored.windows,
-                windows_correct=scored.windows_correct,
-                agreement=None
-                if reference is None
-                else _agreement(reference, scored.answers, answers[reference]),
-            )
-        )
+        agreement = None
+        if reference is not None:
+            agreement = _agreement(reference, scored.answers, answers[reference])
+        found.append(replace(scored.accuracy, agreement=agreement))
     return found
 
 
-def _agreement(reference: str, ours: Sequence[int], theirs: Sequence[int]) -> Agreement:
-    same = int(np.equal(ours, theirs).sum())
+def _agreement(reference: str, ours: Answers, theirs: Answers) -> Agreement:
+    same = sum(one == other for one, other in zip(ours, theirs, strict=True))
     return Agreement(Path(reference).name, windows=len(ours), same=same)
 
 

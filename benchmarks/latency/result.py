@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 from edge_genre.host.machine import Condition, Machine
-from edge_genre.host.record import Record
+from edge_genre.host.record import OMITTED, Record
 
 SCHEMA = 1
 
@@ -71,6 +71,7 @@ class Identity(Record):
     weights : how they are stored, such as ``"int8"``; empty where the file does not say
     engine : with its version
     device, threads : see `edge_genre.engines.Engine`
+    noun : what a label is, see `edge_genre.task.Task`
     """
 
     model: str
@@ -82,6 +83,7 @@ class Identity(Record):
     engine: str
     device: str
     threads: int
+    noun: str = field(default="genre", metadata={OMITTED: True})
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,23 @@ class Graph(Record):
 
 @dataclass(frozen=True)
 class Answer(Record):
-    """What a model says of the audio: a label, and the probability of each; None for silence."""
+    """What a model says of the audio.
+
+    Parameters
+    ----------
+    label : the first of the labels; ``"silence"``, or ``"nothing"`` where none of many holds
+    probabilities : of each label; None for silence
+    labels : of a model of many labels all that hold, most probable first
+    """
 
     label: str
     probabilities: dict[str, float] | None
+    labels: tuple[str, ...] = field(default=(), metadata={OMITTED: True})
 
 
 @dataclass(frozen=True)
 class Agreement(Record):
-    """In how many windows a file gives the genre that another gives.
+    """In how many windows a file gives what another gives.
 
     Parameters
     ----------
@@ -147,6 +157,36 @@ class Accuracy(Record):
     def __post_init__(self) -> None:
         _require_share(self.tracks_correct, self.tracks)
         _require_share(self.windows_correct, self.windows)
+
+
+@dataclass(frozen=True)
+class LabelAccuracy(Record):
+    """How well a model of many labels tells some labelled music apart.
+
+    Parameters
+    ----------
+    data : name of the music
+    tracks, windows, labels : how many there are; labels that the figure is of
+    average_precision, low, high : mean over the labels, with the interval of 95 %; see
+        `edge_genre.benchmarks.accuracy.multi_label`
+    agreement : with the fp32 file of the same name, if there is one
+    """
+
+    data: str
+    tracks: int
+    windows: int
+    labels: int
+    average_precision: float
+    low: float
+    high: float
+    agreement: Agreement | None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low <= self.high <= 1:
+            raise ValueError(f"{self.low} to {self.high} is no interval of an average precision")
+
+
+AnyAccuracy = Accuracy | LabelAccuracy
 
 
 def _require_share(some: int, whole: int) -> None:
@@ -235,7 +275,7 @@ class TimedRun(Run):
     memory_mb: Memory
     profile: tuple[OperatorTime, ...] | None
     batches: tuple[BatchTime, ...] | None
-    accuracy: Accuracy | None
+    accuracy: AnyAccuracy | None
 
 
 # What a run has None for where another processor plays this one; other figures it has not.
@@ -244,7 +284,7 @@ _ORDER = (
     *("model", "file", "format", "weights", "bytes", "sha256", "engine", "device", "threads"),
     *("hop", "load_ms", "self_test_ms", "self_test_deviation", "first_window_ms", "start_ms"),
     *("windows", "stages", "cpu_ms", "real_time_factor", "core_share", "windows_per_second"),
-    *("memory_mb", "result", "parameters", "operators", "outside_delegate"),
+    *("memory_mb", "noun", "result", "parameters", "operators", "outside_delegate"),
     *("profile", "batches", "accuracy"),
 )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.source import naming
 from edge_genre.benchmarks.latency.result import (
     Answer,
+    AnyAccuracy,
     BatchTime,
     Graph,
     Identity,
@@ -30,6 +30,9 @@ from edge_genre.frontend.together import Features
 from edge_genre.host.memory import peak_mb, resident_mb
 from edge_genre.host.record import Record
 from edge_genre.task import Task
+
+if TYPE_CHECKING:
+    from edge_genre.benchmarks.accuracy.labelled import LeftOut
 
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _WARM_UP = 5  # runs of each batch size: a GPU chooses its kernels for each shape anew
@@ -103,13 +106,10 @@ class Loading(Record):
 
 @dataclass(frozen=True)
 class Scored(Record):
-    """Counts of right tracks and windows, and the class that each window was given."""
+    """How right a model is, and the numbers of the labels that each window was given."""
 
-    tracks: int
-    tracks_correct: int
-    windows: int
-    windows_correct: int
-    answers: tuple[int, ...]
+    accuracy: AnyAccuracy
+    answers: tuple[tuple[int, ...], ...]
 
 
 class Subject:
@@ -118,7 +118,7 @@ class Subject:
     Parameters
     ----------
     job : which model, and how it is run
-    left_out : is told in one line of each file of labelled music that cannot be used
+    left_out : is told of the files of labelled music that cannot be used
 
     Raises
     ------
@@ -126,7 +126,7 @@ class Subject:
         The model or the audio cannot be used.
     """
 
-    def __init__(self, job: Job, left_out: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, job: Job, left_out: LeftOut = lambda line, files=1: None) -> None:
         self._job = job
         self._left_out = left_out
         python_mb = resident_mb()
@@ -163,13 +163,15 @@ class Subject:
             engine=engine.name,
             device=engine.device,
             threads=engine.threads,
+            noun=self.classifier.task.noun,
         )
 
     def result(self) -> Answer:
         """What the model says of the audio."""
         with AudioFile(self._job.audio) as source:
             song = self.classifier.classify(source)
-        return Answer(song.label, song.probabilities)
+        labels = song.labels if self.classifier.task.has_thresholds else ()
+        return Answer(song.label, song.probabilities, labels)
 
     def measure(self, windows: int) -> Steps:
         """Classify windows and take their times."""
@@ -191,15 +193,17 @@ class Subject:
         return Graph(facts.parameters, facts.operators, outside)
 
     def accuracy(self, data: str) -> Scored:
-        """Counts of right tracks and windows, and the class that each window was given."""
-        from edge_genre.benchmarks.accuracy.evaluation import count
+        """How right it is on labelled music, and what each window was given."""
         from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
+        from edge_genre.benchmarks.latency.accuracy import accuracy_of
 
-        tracks = list(labelled_tracks(self.classifier, Path(data), left_out=self._left_out))
+        labelled = labelled_tracks(self.classifier, Path(data), left_out=self._left_out)
+        tracks, task = list(labelled.tracks), self.classifier.task
         if not tracks:
             raise DataError(f"{data}: holds nothing that could be classified")
-        answers = tuple(int(n) for each in tracks for n in each.probabilities.argmax(axis=1))
-        return Scored(**asdict(count(tracks)), answers=answers)
+        answers = (sorted(task.decide(row)) for each in tracks for row in each.probabilities)
+        found = accuracy_of(tracks, self.classifier.labels, task, Path(data).name)
+        return Scored(found, tuple(map(tuple, answers)))
 
     def profile(self) -> tuple[OperatorTime, ...] | None:
         """Time of each kind of operator in one run, dearest first; None if the engine says none."""

@@ -72,7 +72,7 @@ class Worker(Process):
 
 
 def _load(**job: Any) -> tuple[Subject, Loading]:
-    def left_out(line: str) -> None:
+    def left_out(line: str, files: int = 1) -> None:
         print(f"edge-genre: {line}", file=sys.stderr)
 
     subject = Subject(Job.from_dict(job), left_out)

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from edge_genre.benchmarks.accuracy.evaluation import wilson
-from edge_genre.benchmarks.latency.result import Accuracy, BatchTime, OperatorTime, TimedRun
+from edge_genre.benchmarks.latency.result import BatchTime, OperatorTime, TimedRun
+from edge_genre.benchmarks.report.accuracy import Scored, words_of
 from edge_genre.benchmarks.report.drawing import (
     BLUE,
     GREEN,
@@ -138,9 +138,9 @@ def _stacked(
     return draw_rows(rows, draw, scale, height=40)
 
 
-def accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> Chart:
-    """Share of tracks that are right, with its interval: a row a file."""
-    estimates = [wilson(found.tracks_correct, found.tracks) for _, found in scored]
+def accuracy(scored: Sequence[Scored]) -> Chart:
+    """Share of tracks that are right, or average precision, with its interval: a row a file."""
+    estimates = [words_of(found).estimate(found) for _, found in scored]
     low = 10 * np.floor(10 * min(estimate.low for estimate in estimates))
     high = 10 * np.ceil(10 * max(estimate.high for estimate in estimates))
     scale = Scale(float(low), float(high), "%")

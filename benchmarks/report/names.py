@@ -36,3 +36,9 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 def once(things: Sequence[_Thing], key: Callable[[_Thing], Hashable]) -> list[_Thing]:
     """The first of those that are alike."""
     return list({key(thing): thing for thing in reversed(things)}.values())[::-1]
+
+
+def noun_of(runs: Sequence[Run]) -> str:
+    """What the models' labels are, if they agree about that."""
+    nouns = {run.noun for run in runs}
+    return nouns.pop() if len(nouns) == 1 else "label"

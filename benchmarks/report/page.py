@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from edge_genre.benchmarks.accuracy.evaluation import wilson
-from edge_genre.benchmarks.latency.result import Accuracy, Result, Run, TimedRun
+from edge_genre.benchmarks.latency.result import Result, Run, TimedRun
 from edge_genre.benchmarks.report import charts, drawing
-from edge_genre.benchmarks.report.names import once, run_names
-from edge_genre.benchmarks.text import counted, number, printable, share, short, size
+from edge_genre.benchmarks.report.accuracy import PRECISION, RIGHT, Scored, figure_of, words_of
+from edge_genre.benchmarks.report.names import noun_of, once, run_names
+from edge_genre.benchmarks.text import counted, number, printable, short, size, some
+from edge_genre.task import plural
+
+_MOST_LABELS = 12  # columns of probabilities
 
 _Row = TypeVar("_Row")
 
@@ -81,6 +84,8 @@ def html_report(result: Result) -> str:
     template = _environment().get_template("page.html.jinja")
     timed = result.timed
     return template.render(
+        noun=noun_of(result.runs),
+        nouns=plural(noun_of(result.runs)),
         title=f"{what} on {result.machine.board or result.machine.cpu}",
         result=result,
         date=result.before.time[:10],
@@ -139,7 +144,7 @@ def _timings(runs: Sequence[TimedRun]) -> Timings:
             for run, name in zip(runs, names, strict=True)
             if run.profile
         ],
-        start=_table("Times of the start", names, _START, runs),
+        start=_table("Times of the start", names, _start(noun_of(runs)), runs),
         accuracy=_accuracy([(run, run.accuracy) for run in runs if run.accuracy]),
     )
 
@@ -152,76 +157,65 @@ _OVERVIEW: dict[str, Callable[[TimedRun], str]] = {
     "start": lambda run: f"{number(run.start_ms)} ms",
     "memory": lambda run: _megabytes(run.memory_mb.resident),
     "file": lambda run: size(run.bytes),
-    "tracks right": lambda run: _right(run.accuracy) if run.accuracy else "",
+    RIGHT: lambda run: figure_of(run.accuracy, RIGHT),
+    PRECISION: lambda run: figure_of(run.accuracy, PRECISION),
 }
-_START: dict[str, Callable[[TimedRun], str]] = {
-    "process to first genre": lambda run: f"{number(run.start_ms)} ms",
-    "model loaded": lambda run: f"{number(run.load_ms)} ms",
-    "self-test": lambda run: f"{number(run.self_test_ms)} ms",
-    "first window": lambda run: f"{number(run.first_window_ms)} ms",
-}
+
+
+def _start(noun: str) -> dict[str, Callable[[TimedRun], str]]:
+    return {
+        f"process to first {noun}": lambda run: f"{number(run.start_ms)} ms",
+        "model loaded": lambda run: f"{number(run.load_ms)} ms",
+        "self-test": lambda run: f"{number(run.self_test_ms)} ms",
+        "first window": lambda run: f"{number(run.first_window_ms)} ms",
+    }
 
 
 def _megabytes(value: float | None) -> str:
     return "" if value is None else f"{number(value)} MB"
 
 
-def _accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> list[Recognised]:
-    """A part for each set of tracks: figures of different ones must not be compared."""
+def _accuracy(scored: Sequence[Scored]) -> list[Recognised]:
+    """A part for each set of tracks and kind of figure: different ones must not be compared."""
 
-    def data(each: tuple[TimedRun, Accuracy]) -> str:
-        return each[1].data
+    def data(each: Scored) -> tuple[str, str]:
+        return each[1].data, words_of(each[1]).figure
 
     found = []
-    for name, group in groupby(sorted(scored, key=data), key=data):
+    for (name, _), group in groupby(sorted(scored, key=data), key=data):
         rows = once(list(group), lambda each: (each[0].sha256, each[0].device))
         files = once(rows, lambda each: each[0].sha256)
         chart = charts.accuracy(files) if len(files) > 1 else None
         names = run_names([run for run, _ in rows])
-        found.append(Recognised(name, chart, _table(f"Accuracy on {name}", names, _ACCURACY, rows)))
+        table = _table(f"Accuracy on {name}", names, words_of(rows[0][1]).columns, rows)
+        found.append(Recognised(name, chart, table))
     return found
 
 
-def _right(found: Accuracy) -> str:
-    return share(found.tracks_correct / found.tracks)
-
-
-def _counts(correct: int, of: int) -> str:
-    return f"{correct:,} of {of:,} ({share(correct / of)})"
-
-
-def _interval(found: Accuracy) -> str:
-    estimate = wilson(found.tracks_correct, found.tracks)
-    return f"{100 * estimate.low:.1f} to {share(estimate.high)}"
-
-
-def _agreement(found: Accuracy) -> str:
-    return share(found.agreement.same / found.agreement.windows) if found.agreement else ""
-
-
-_ACCURACY: dict[str, Callable[[tuple[TimedRun, Accuracy]], str]] = {
-    "size": lambda of: size(of[0].bytes),
-    "tracks right": lambda of: _counts(of[1].tracks_correct, of[1].tracks),
-    "interval": lambda of: _interval(of[1]),
-    "windows right": lambda of: _counts(of[1].windows_correct, of[1].windows),
-    "same as in fp32": lambda of: _agreement(of[1]),
-}
-
-
 def _answers(runs: Sequence[Run]) -> list[Table]:
-    """What the models say, a table for each set of genres."""
-    named = list(zip(runs, run_names(runs), strict=True))
-    said = [run.result.probabilities or {} for run in runs]  # none for silence
-    tables = []
-    for genres in dict.fromkeys(map(tuple, said)):
-        rows, shades = [], []
-        for (run, name), chances in zip(named, said, strict=True):
-            if tuple(chances) == genres:
-                rows.append((name, [run.result.label, *(f"{p:.2f}" for p in chances.values())]))
-                shades.append([min(1.0, max(0.0, p)) for p in chances.values()])
-        caption = "The genre, and the probability of each"
-        tables.append(Table(caption, ["model", "answer", *genres], rows, shades))
-    return tables
+    """What the models say, a table for each set of labels."""
+    sets: dict[tuple[str, ...], list[tuple[str, Run]]] = {}
+    for name, run in zip(run_names(runs), runs, strict=True):
+        labels = tuple(run.result.probabilities or {})  # none for silence
+        sets.setdefault(labels, []).append((name, run))
+    return [_answered(labels, alike) for labels, alike in sets.items()]
+
+
+def _answered(labels: Sequence[str], runs: Sequence[tuple[str, Run]]) -> Table:
+    """What models of the same labels say: of very many the most probable ones."""
+    caption = f"The {noun_of([run for _, run in runs])}, and the probability of each"
+    said = [run.result.probabilities or {} for _, run in runs]
+    if len(labels) > _MOST_LABELS:
+        caption += f" of the {_MOST_LABELS} most probable"
+        most = {label: max(chances[label] for chances in said) for label in labels}
+        labels = sorted(labels, key=lambda label: -most[label])[:_MOST_LABELS]
+    rows, shades = [], []
+    for (name, run), probabilities in zip(runs, said, strict=True):
+        chances = [probabilities[label] for label in labels]
+        answer = some(run.result.labels or (run.result.label,), 3)
+        rows.append((name, [answer, *(f"{p:.2f}" for p in chances)]))
+        shades.append([min(1.0, max(0.0, p)) for p in chances])
+    return Table(caption, ["model", "answer", *labels], rows, shades)
 
 
 def _operators(counts: Mapping[str, int] | None) -> str:

@@ -65,7 +65,7 @@ def c_model(classifier: Classifier, *, arena: int | None = None) -> dict[str, st
         raise ConversionError(f"{model.path}: {error}") from None
     graph, _ = split(model.content)
     tables: dict[str, str] = {}
-    if classifier.spec.kind in ("log_mel", "mfcc"):
+    if classifier.spec.no_c is None:
         tables = c_tables(classifier.spec)
     name = " ".join((classifier.info.name or model.path.stem, classifier.info.version)).strip()
     return {

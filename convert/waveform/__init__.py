@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from edge_genre.convert.waveform.features import require_graph
-from edge_genre.frontend import FrontEndSpec
+from edge_genre.errors import ConversionError
+from edge_genre.frontend import FrontEndSpec, kinds
 from edge_genre.model.container import kind_of
 
 __all__ = ["require_graph", "waveform_spec", "with_front_end"]
+
+
+def require_graph(spec: FrontEndSpec | None) -> FrontEndSpec:
+    """Refuse a front end that cannot be a graph.
+
+    Raises
+    ------
+    ConversionError
+        There is none, or it says why it cannot.
+    """
+    if spec is None:
+        raise ConversionError(
+            "a waveform file needs the model's front end, and this model has none: "
+            "give the features that it was trained on (--frontend)"
+        )
+    if spec == waveform_spec(spec):
+        raise ConversionError("the model takes samples already: leave --waveform out")
+    if spec.no_graph is not None:
+        able = [name for name in kinds.names() if kinds.named(name)().no_graph is None]
+        raise ConversionError(
+            f"the front end {spec.kind} cannot be a graph: {spec.no_graph}; {', '.join(able)} can"
+        )
+    return spec
 
 
 def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabilities") -> bytes:

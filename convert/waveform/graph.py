@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.frontend.framed import Framed
+from edge_genre.frontend.graph import Value
 
-@dataclass(frozen=True)
-class Value:
-    """A float32 tensor of the graph: how the format calls it, and its shape."""
-
-    key: Any
-    shape: tuple[int, ...]
+# Filters that are multiplied together: more would store and multiply more zeros, fewer would cost
+# more calls.
+_BANDS = 8
 
 
 class Writer(ABC):
-    """Adds operators to a graph. It knows shapes; a format knows how an operator is written."""
+    """Adds operators to a graph. It knows shapes; a format knows how an operator is written.
+
+    It is what front ends are written with: see `edge_genre.frontend.graph.Writer`.
+    """
 
     @abstractmethod
     def constant(self, values: Any) -> Value:
@@ -50,6 +51,21 @@ class Writer(ABC):
 
     @abstractmethod
     def _elementwise(self, what: str, values: Sequence[Value], shape: tuple[int, ...]) -> Any: ...
+
+    def spectra(self, spec: Framed, samples: Value) -> Value:
+        """The spectra of a window's frames [shape=(n_frames, 1 + n_fft // 2)]."""
+        from edge_genre.convert.waveform import spectra
+
+        power = spectra.power_spectra(self, spectra.frames(self, spec, samples))
+        return self.root(power) if spec.power == 1 else power
+
+    def filtered(self, spectra: Value, filters: NDArray[Any]) -> Value:
+        """Multiply the last axis by filters that are mostly zeros [shape=(out, in)]."""
+        banded = [
+            self.dense(self.part(spectra, first, first + len(weights)), weights)
+            for first, weights in _banded(filters)
+        ]
+        return self.concat(banded, axis=len(spectra.shape) - 1)
 
     def pad(self, value: Value, before: int, after: int, *, reflect: bool = False) -> Value:
         """Lengthen the last axis, by zeros or by a reflection without the outermost sample."""
@@ -90,15 +106,20 @@ class Writer(ABC):
         shape[axis] = sum(value.shape[axis] for value in values)
         return Value(self._concat(values, axis, tuple(shape)), tuple(shape))
 
+    def over(self, what: str, value: Value, axis: int) -> Value:
+        """``"max"``, ``"min"`` or ``"mean"`` along an axis, which becomes one of length 1."""
+        if value.shape[axis] == 1:
+            return value
+        shape = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
+        return Value(self._reduce(what, value, axis, shape), shape)
+
     def over_all(self, what: str, value: Value) -> Value:
         """``"max"``, ``"min"`` or ``"mean"`` of all values, with axes of length 1.
 
         Axis after axis: a float32 sum over a whole window would lose digits.
         """
         for axis in reversed(range(len(value.shape))):
-            if value.shape[axis] > 1:
-                shape = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
-                value = Value(self._reduce(what, value, axis, shape), shape)
+            value = self.over(what, value, axis)
         return value
 
     def dense(self, value: Value, weights: NDArray[Any]) -> Value:
@@ -149,3 +170,12 @@ class Writer(ABC):
             other = self.constant(other)
         shape = np.broadcast_shapes(one.shape, other.shape)
         return Value(self._elementwise(what, [one, other], shape), shape)
+
+
+def _banded(filters: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The filters in groups: each group's first bin, and weights [shape=(bins, bands)]."""
+    for first in range(0, len(filters), _BANDS):
+        group = filters[first : first + _BANDS]
+        used = np.flatnonzero(group.any(axis=0))
+        begin, stop = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        yield begin, group[:, begin:stop].T

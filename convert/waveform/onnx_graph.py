@@ -10,11 +10,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_genre.convert.waveform.features import write_front_end
-from edge_genre.convert.waveform.graph import Value, Writer
+from edge_genre.convert.waveform.graph import Writer
 from edge_genre.engines import fitted
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.graph import Value
 
 INPUT, OUTPUT = "samples", "probabilities"
 _PREFIX = "front_end/"
@@ -119,7 +119,7 @@ def onnx_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> b
         )
     writer = OnnxWriter(opset)
     samples, probabilities = (_unused(inner, name) for name in (INPUT, OUTPUT))
-    features = write_front_end(writer, spec, Value(samples, (1, spec.window_samples)))
+    features = spec.graph(writer, Value(samples, (1, spec.window_samples)))
     writer.nodes.append(
         helper.make_node("Reshape", [features.key, writer._whole(shape)], [taken.name])
     )

@@ -17,11 +17,11 @@ from edge_genre.convert.tflite.flatbuffer import (
     parse,
     schema,
 )
-from edge_genre.convert.waveform.features import write_front_end
-from edge_genre.convert.waveform.graph import Value, Writer
+from edge_genre.convert.waveform.graph import Writer
 from edge_genre.engines import fitted
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.graph import Value
 
 INPUT, OUTPUT = "samples", "probabilities"
 _PREFIX = "front_end/"
@@ -149,7 +149,7 @@ def tflite_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) ->
     target.shapeSignature = None  # of any length no longer
     writer = TfliteWriter(model)
     samples = add_tensor(model, subgraph, INPUT, (1, spec.window_samples), types.FLOAT32)
-    features = write_front_end(writer, spec, Value(samples, (1, spec.window_samples)))
+    features = spec.graph(writer, Value(samples, (1, spec.window_samples)))
     fitting = writer.reshape(features, shape)
     if target.type == types.FLOAT32:
         _replace_output(writer, fitting.key, taken)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edge_genre.benchmarks.latency.result import Accuracy, LabelAccuracy
+from edge_genre.benchmarks.report.names import noun_of
+from edge_genre.benchmarks.text import some
 from edge_genre.cli.view import facts
 
 if TYPE_CHECKING:
-    from edge_genre.benchmarks.latency.result import Accuracy, Result, Run, TimedRun
+    from edge_genre.benchmarks.latency.result import Result, Run, TimedRun
 
 _DASH = "-"
+_Columns = dict[str, Callable[[Any], str]]
 
 
 def print_result(result: Result, output: Console) -> None:
@@ -29,9 +33,10 @@ def print_result(result: Result, output: Console) -> None:
         return
     output.print(_cost(runs))
     output.print(_latency(runs))
-    scored = [(run, run.accuracy) for run in runs if run.accuracy]
-    if scored:
-        output.print(_accuracy(scored))
+    for kind, columns in _ACCURACIES.items():
+        scored = [(run, run.accuracy) for run in runs if isinstance(run.accuracy, kind)]
+        if scored:
+            output.print(_accuracy(scored, columns))
     for run in runs:
         if run.batches:
             output.print(_batches(run))
@@ -75,7 +80,7 @@ def _cost(runs: Sequence[TimedRun]) -> Table:
             _rounded(run.memory_mb.resident),
             _rounded(run.memory_mb.peak),
         )
-    table.caption = "start: from the start of the process to the first genre"
+    table.caption = f"start: from the start of the process to the first {noun_of(runs)}"
     return table
 
 
@@ -95,14 +100,13 @@ def _latency(runs: Sequence[TimedRun]) -> Table:
     return table
 
 
-def _accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> Table:
-    table = _table("tracks right", "windows right", "same as the fp32 file")
+def _accuracy(scored: Sequence[tuple[TimedRun, Any]], columns: _Columns) -> Table:
+    table = _table(*columns, "same as the fp32 file")
     for run, found in scored:
         agreement = found.agreement
         table.add_row(
             _name(run),
-            _part(found.tracks_correct, found.tracks),
-            _part(found.windows_correct, found.windows),
+            *(cell(found) for cell in columns.values()),
             _part(agreement.same, agreement.windows) if agreement else _DASH,
         )
     table.caption = f"on {scored[0][1].data}"
@@ -110,13 +114,13 @@ def _accuracy(scored: Sequence[tuple[TimedRun, Accuracy]]) -> Table:
 
 
 def _answers(runs: Sequence[Run]) -> Table:
-    table = _table("genre", "probability", "self-test")
+    table = _table(noun_of(runs), "probability", "self-test")
     for run in runs:
         answer, deviation = run.result, run.self_test_deviation
         probability = (answer.probabilities or {}).get(answer.label)
         table.add_row(
             _name(run),
-            answer.label,
+            some(answer.labels or (answer.label,), 3),
             _DASH if probability is None else f"{probability:.3f}",
             _DASH if deviation is None else f"passed, difference {deviation:.1g}",
         )
@@ -165,6 +169,22 @@ def _name(run: Run) -> Text:
 
 def _part(some: int, whole: int) -> str:
     return f"{some} of {whole}\n{some / whole:.1%}"
+
+
+# Columns of each kind of accuracy.
+_ACCURACIES: dict[type, _Columns] = {
+    Accuracy: {
+        "tracks right": lambda found: _part(found.tracks_correct, found.tracks),
+        "windows right": lambda found: _part(found.windows_correct, found.windows),
+    },
+    LabelAccuracy: {
+        "average precision": lambda found: (
+            f"{found.average_precision:.3f}\n{found.low:.3f} to {found.high:.3f}"
+        ),
+        "tracks": lambda found: str(found.tracks),
+        "labels": lambda found: str(found.labels),
+    },
+}
 
 
 def _rounded(number: float | None) -> str:

@@ -77,7 +77,8 @@ class Engine:
         self.name = runtime.name
         self.device = runtime.device
         self.threads = threads
-        shapes = shape if isinstance(shape, Mapping) else {"": shape}
+        shapes = shape if isinstance(shape, Mapping) else {runtime.inputs[0].name: shape}
+        self._names = list(shapes)
         self._places, self.input_shapes = _bound(model, runtime.inputs, shapes)
         self._answer, self._explanations = _answer(model, runtime.outputs, task.explanations)
         self.n_classes = runtime.outputs[self._answer].size
@@ -142,11 +143,11 @@ class Engine:
         self, features: Sequence[NDArray[np.float32]], n: int = 1
     ) -> list[NDArray[np.float32]]:
         """Features of ``n`` windows as the graph takes them: in its order and shapes."""
-        if len(features) != len(self._places):
-            names = ", ".join(tensor.name for tensor in self._runtime.inputs)
+        if len(features) != len(self._names):
+            missing = ", ".join(self._names[len(features) :]) or "none"
             raise ModelError(
-                f"{len(features)} arrays of features were given, but the model has "
-                f"{len(self._places)} inputs: {names}"
+                f"features are given for {len(features)} inputs, but the model has "
+                f"{len(self._names)} ({', '.join(self._names)}); missing: {missing}"
             )
         arrays = []
         for place, shape in zip(self._places, self.input_shapes, strict=True):

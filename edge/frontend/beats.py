@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -19,6 +20,15 @@ _MAX_BPM = 320.0
 _TEMPO_SECONDS = 8.0
 _TIGHTNESS = 100.0
 _HANN_5 = np.array([0.0, 0.5, 1.0, 0.5, 0.0])
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """What was found on the way: beats a minute (0: none), frames of the beats, the tuning."""
+
+    bpm: float
+    beats: NDArray[np.intp]
+    tuning: float
 
 
 class BeatTracker:

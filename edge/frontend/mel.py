@@ -7,8 +7,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.frontend.spec import FrontEndSpec
-
 # Slaney's Auditory Toolbox (1998): linear below 1 kHz, 66.67 Hz a mel; above it a factor of 6.4 in
 # 27 mels.
 _HZ_PER_MEL = 200.0 / 3
@@ -33,19 +31,6 @@ def mel_to_hz(mel: NDArray[np.float64] | float, scale: str) -> NDArray[np.float6
         return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
     above = _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _BREAK_MEL) - _BREAK_MEL))
     return np.where(mel < _BREAK_MEL, mel * _HZ_PER_MEL, above)
-
-
-def filters_of(spec: FrontEndSpec) -> NDArray[np.float32]:
-    """The filters of a front end, as `mel_filters` gives them."""
-    return mel_filters(
-        sample_rate=spec.sample_rate,
-        n_fft=spec.n_fft,
-        n_mels=spec.n_mels,
-        fmin=spec.fmin,
-        fmax=spec.sample_rate / 2 if spec.fmax is None else spec.fmax,
-        scale=spec.mel_scale,
-        slaney=spec.mel_norm == "slaney",
-    )
 
 
 @lru_cache(maxsize=8)

@@ -8,45 +8,15 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_genre.errors import SpecError
+from edge_genre.frontend import kinds
 
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "kind": ("log_mel", "mfcc", "mfcc_deltas", "five_channel", "waveform"),
-    "window_function": ("hann",),
-    "pad_mode": ("constant", "reflect"),
-    "mel_scale": ("slaney", "htk"),
-    "mel_norm": ("slaney", None),
-    "log": ("db", "natural", "none"),
-    "normalize": ("none", "min_max", "mean_variance", "fixed"),
-}
-
-# A kind's own numbers are part of its JSON and its hash; the others are not. A kind that is added
-# later, with fields of its own, therefore leaves the hashes of today's model files as they are.
-_COMMON = ("kind", "sample_rate", "window_seconds")
-_LOG_MEL = (
-    *("n_fft", "hop_length", "window_function", "center", "pad_mode"),
-    *("n_mels", "mel_scale", "mel_norm", "fmin", "fmax"),
-    *("log", "ref", "amin", "top_db", "normalize", "mean", "scale", "axes"),
-)
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "waveform": _COMMON,
-    "log_mel": _COMMON + _LOG_MEL,
-    "mfcc": (*_COMMON, *_LOG_MEL, "n_mfcc"),
-    "mfcc_deltas": (*_COMMON, *_LOG_MEL, "n_mfcc"),
-    "five_channel": (*_COMMON, *_LOG_MEL, "n_mfcc"),
-}
-# Kinds that stack pictures of (n_mfcc, n_frames), and how many.
-_CHANNELS = {"mfcc_deltas": 3, "five_channel": 5}
-_AXES: dict[str, tuple[str, ...]] = {
-    "waveform": ("time_first",),
-    "log_mel": ("time_first", "frequency_first"),
-    "mfcc": ("time_first", "frequency_first"),
-    "mfcc_deltas": ("channels_last", "channels_first"),
-    "five_channel": ("channels_last", "channels_first"),
-}
-
+if TYPE_CHECKING:
+    from edge_genre.frontend.computation import Computation
+    from edge_genre.frontend.graph import Value, Writer
+    from edge_genre.frontend.in_c import InC
 
 _LARGEST = 2**31 - 1  # whole number: what is longer fits into no array
 
@@ -55,102 +25,85 @@ _LARGEST = 2**31 - 1  # whole number: what is longer fits into no array
 class FrontEndSpec:
     """Every number that a model's features depend on.
 
+    ``FrontEndSpec(kind="mfcc", n_mfcc=13)`` gives an object of that kind's class, which has fields
+    of its own: see ``docs/reference/front-ends.md``, and `edge_genre.frontend.kinds` for where they
+    are. The fields here are those of all kinds.
+
     Parameters
     ----------
-    kind : ``"log_mel"``; ``"mfcc"``; ``"mfcc_deltas"``: MFCC, delta and delta-delta;
-        ``"five_channel"``: these, beat-synchronous MFCC and chroma; ``"waveform"``: the samples
-        themselves
+    kind : what to compute; the name of a module of `edge_genre.frontend.kinds`
     sample_rate : Hz; audio at another rate is resampled to it
     window_seconds : length of one classified window
-    n_fft, hop_length : samples in a frame, and from one frame to the next
-    window_function : ``"hann"`` (periodic)
-    center : frame t is centred on sample ``t * hop_length``, the window padded by ``n_fft // 2``
-    pad_mode : ``"constant"`` (zeros) or ``"reflect"``
-    n_mels, mel_scale, mel_norm, fmin, fmax : the mel filter bank, in Hz; ``fmax`` None is half the
-        sample rate. ``mel_norm`` ``"slaney"`` gives each triangle unit area, None unit height
-    log : ``"db"``: ``10 log10(max(amin, S)) - 10 log10(max(amin, ref))``, as librosa's
-        ``power_to_db``; ``"natural"``: ``ln(S + amin)``; ``"none"``: S, the power itself
-    ref : 0 dB, as a power, or ``"max"``: the window's largest
-    amin : see ``log``
-    top_db : floor below the window's maximum, dB; None for none
-    normalize : over the whole window: ``"none"``; ``"min_max"`` to 0..1; ``"mean_variance"``:
-        ``(x - mean) / (std + 1e-6)``; ``"fixed"``: ``(x - self.mean) / self.scale``
-    n_mfcc : coefficients, the lowest ones of an orthonormal DCT-II of the levels
-    axes : ``"time_first"`` (frames, bands) or ``"frequency_first"`` (bands, frames); of stacks,
-        ``"channels_last"`` (coefficients, frames, channels) or ``"channels_first"``
 
     Raises
     ------
     SpecError
-        A value is impossible; the message names its key.
+        The kind is unknown, or has no such field, or a value is impossible; the message names it.
     """
 
     kind: str = "log_mel"
     sample_rate: int = 22_050
     window_seconds: float = 3.0
-    n_fft: int = 2048
-    hop_length: int = 512
-    window_function: str = "hann"
-    center: bool = True
-    pad_mode: str = "constant"
-    n_mels: int = 128
-    mel_scale: str = "slaney"
-    mel_norm: str | None = "slaney"
-    fmin: float = 0.0
-    fmax: float | None = None
-    log: str = "db"
-    ref: float | str = "max"
-    amin: float = 1e-10
-    top_db: float | None = 80.0
-    normalize: str = "none"
-    mean: float = 0.0
-    scale: float = 1.0
-    n_mfcc: int = 40
-    axes: str = "time_first"
+
+    if TYPE_CHECKING:  # the fields of a kind are known to its class alone
+
+        def __init__(self, **values: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __new__(cls, **values: Any) -> FrontEndSpec:
+        kind = kinds.named(values.get("kind", cls.kind)) if cls is FrontEndSpec else cls
+        known = kind.__dataclass_fields__
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise SpecError(
+                f"front-end spec: unknown key {unknown[0]!r}; {kind.kind} has {', '.join(known)}"
+            )
+        return object.__new__(kind)
 
     def __post_init__(self) -> None:
-        for key, choices in _CHOICES.items():
-            _require(getattr(self, key) in choices, key, getattr(self, key), f"one of {choices}")
-        _require(self.axes in _AXES[self.kind], "axes", self.axes, f"one of {_AXES[self.kind]}")
-        for key in ("sample_rate", "n_fft", "hop_length", "n_mels", "n_mfcc"):
-            value = getattr(self, key)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole and 0 < value <= _LARGEST, key, value, "a positive whole number")
-        _require(isinstance(self.center, bool), "center", self.center, "true or false")
-        # 3 and 3.0 mean the same and must hash the same.
-        for key in ("window_seconds", "fmin", "amin", "mean", "scale"):
-            object.__setattr__(self, key, _number(key, getattr(self, key)))
-        for key in ("fmax", "top_db"):
-            if getattr(self, key) is not None:
-                object.__setattr__(self, key, _number(key, getattr(self, key)))
-        if self.ref != "max":
-            object.__setattr__(self, "ref", _number("ref", self.ref))
-            _require(float(self.ref) > 0, "ref", self.ref, "'max' or a positive number")
-        _require(self.amin > 0, "amin", self.amin, "a positive number")
-        _require(self.scale != 0, "scale", self.scale, "a number other than 0")
-        _require(self.top_db is None or self.top_db > 0, "top_db", self.top_db, "positive or null")
-        longest = self.window_seconds <= 600
-        _require(longest, "window_seconds", self.window_seconds, "600 s at most")
-        nyquist = self.sample_rate / 2
-        _require(0 <= self.fmin < nyquist, "fmin", self.fmin, f"from 0 to below {nyquist:g} Hz")
-        fmax = nyquist if self.fmax is None else self.fmax
-        _require(self.fmin < fmax <= nyquist, "fmax", fmax, f"above fmin, {nyquist:g} Hz at most")
-        if "n_mfcc" in _FIELDS[self.kind]:
-            most = f"n_mels, {self.n_mels}, at most"
-            _require(self.n_mfcc <= self.n_mels, "n_mfcc", self.n_mfcc, most)
-        shortest = 1 if self.kind == "waveform" else self.n_fft
-        if self.kind in _CHANNELS:  # which have deltas over 9 frames
-            shortest = max(shortest, 9 * self.hop_length)
-        if self.kind == "five_channel":  # whose beats are defined on these levels
-            plain = {"log": "db", "ref": 1.0, "center": True}
-            for key, value in plain.items():
-                _require(getattr(self, key) == value, key, getattr(self, key), f"{value!r}")
-        _require(
-            self.window_samples >= shortest,
+        self.check()
+        require(
+            self.window_samples >= self.shortest,
             "window_seconds",
             self.window_seconds,
-            f"long enough for one frame of {shortest} samples",
+            f"long enough for one frame of {self.shortest} samples",
         )
+
+    def check(self) -> None:
+        """Refuse impossible values. A kind checks those of its bases first, by ``super()``.
+
+        Raises
+        ------
+        SpecError
+            With the field, its value, and what was expected.
+        """
+        kind = type(self).kind
+        require(self.kind == kind, "kind", self.kind, repr(kind))
+        self.whole("sample_rate")
+        self.number("window_seconds")
+        longest = self.window_seconds <= 600
+        require(longest, "window_seconds", self.window_seconds, "600 s at most")
+
+    def whole(self, *keys: str) -> None:
+        """Refuse fields that are no positive whole numbers."""
+        for key in keys:
+            value = getattr(self, key)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            require(whole and 0 < value <= _LARGEST, key, value, "a positive whole number")
+
+    def number(self, *keys: str) -> None:
+        """Refuse fields that are no finite numbers, and make them floats.
+
+        3 and 3.0 mean the same and must hash the same.
+        """
+        for key in keys:
+            object.__setattr__(self, key, finite(key, getattr(self, key)))
+
+    def choice(self, key: str, *choices: object) -> None:
+        """Refuse a field that is none of some values."""
+        value = getattr(self, key)
+        require(value in choices, key, value, f"one of {choices}")
 
     @property
     def window_samples(self) -> int:
@@ -158,26 +111,60 @@ class FrontEndSpec:
         return round(self.window_seconds * self.sample_rate)
 
     @property
-    def n_frames(self) -> int:
-        """Frames in one window, as librosa counts them."""
-        padding = self.n_fft // 2 * 2 if self.center else 0
-        return 1 + (self.window_samples + padding - self.n_fft) // self.hop_length
+    def shortest(self) -> int:
+        """Samples that a window has at least."""
+        return 1
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one window's features."""
-        if self.kind == "waveform":
-            return (self.window_samples,)
-        if self.kind in _CHANNELS:
-            image, channels = (self.n_mfcc, self.n_frames), _CHANNELS[self.kind]
-            return (*image, channels) if self.axes == "channels_last" else (channels, *image)
-        shape = (self.n_frames, self.n_mfcc if self.kind == "mfcc" else self.n_mels)
-        return shape if self.axes == "time_first" else shape[::-1]
+        raise NotImplementedError
+
+    @property
+    def description(self) -> str:
+        """What the features are, in a few words, as the description of a model has them."""
+        return self.kind
+
+    def computation(self, dtype: type[Any]) -> Computation:
+        """What computes the features, in a precision of NumPy; for one stream, in one thread."""
+        raise NotImplementedError
+
+    @property
+    def no_graph(self) -> str | None:
+        """Why this front end cannot be a part of a graph; None if it can."""
+        return "nobody has written it as one"
+
+    def graph(self, writer: Writer, samples: Value) -> Value:
+        """Add the front end to a graph, unless `no_graph` has a reason not to.
+
+        Parameters
+        ----------
+        writer : of the graph
+        samples : [shape=(1, window_samples)]
+
+        Returns
+        -------
+        Features [shape=self.shape]
+        """
+        raise NotImplementedError
+
+    @property
+    def no_c(self) -> str | None:
+        """What ``firmware_notes/c`` does instead of computing this; None if it computes it."""
+        return f"computes log-mel and MFCC, not {self.kind}"
+
+    def in_c(self) -> InC:
+        """The numbers that the front end in C depends on, unless `no_c` has a reason not to."""
+        raise NotImplementedError
 
     @property
     def format_version(self) -> int:
-        """The oldest format of model files whose readers know the kind and all of its fields."""
-        return 1
+        """Of the model file that can hold this spec: 1 if edge-genre 0.1.0 reads it, or 2."""
+        return 1 + any(self._is_later(field) for field in dataclasses.fields(self))
+
+    def _is_later(self, field: dataclasses.Field[Any]) -> bool:
+        """Whether a field came after 0.1.0 and says something here."""
+        return "later" in field.metadata and getattr(self, field.name) != field.default
 
     @property
     def hash(self) -> str:
@@ -186,12 +173,22 @@ class FrontEndSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def replace(self, **changes: Any) -> FrontEndSpec:
-        """Return a copy with some values changed."""
-        return dataclasses.replace(self, **changes)
+        """Return a copy with some values changed. Another kind keeps the fields that both have."""
+        kind = kinds.named(changes["kind"]) if "kind" in changes else type(self)
+        kept = {key: value for key, value in vars(self).items() if key in kind.__dataclass_fields__}
+        return kind(**kept | changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values that matter to this kind, ready for JSON."""
-        return {key: getattr(self, key) for key in _FIELDS[self.kind]}
+        """Return the values, ready for JSON.
+
+        A field that came after 0.1.0 is left out where it has its default, so that the JSON and the
+        hash of a spec stay what they were.
+        """
+        return {
+            field.name: _listed(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if "later" not in field.metadata or self._is_later(field)
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FrontEndSpec:
@@ -204,13 +201,7 @@ class FrontEndSpec:
         """
         if not isinstance(values, Mapping):
             raise SpecError(f"front-end spec: expected a JSON object, found {values!r}")
-        kind = values.get("kind", cls.kind)
-        _require(kind in _CHOICES["kind"], "kind", kind, f"one of {_CHOICES['kind']}")
-        unknown = sorted(set(values) - set(_FIELDS[kind]))
-        if unknown:
-            known = ", ".join(_FIELDS[kind])
-            raise SpecError(f"front-end spec: unknown key {unknown[0]!r}; {kind} has {known}")
-        return cls(**values)
+        return FrontEndSpec(**values)
 
     @classmethod
     def preset(cls, name: str) -> FrontEndSpec:
@@ -221,52 +212,32 @@ class FrontEndSpec:
         SpecError
             There is no preset of that name; the message lists them.
         """
+        presets = kinds.presets()
         try:
-            return PRESETS[name]
+            return presets[name]
         except KeyError:
-            known = ", ".join(sorted(PRESETS))
+            known = ", ".join(sorted(presets))
             raise SpecError(f"front-end preset {name!r} is unknown; there are {known}") from None
 
 
-def _require(holds: bool, key: str, value: object, expected: str) -> None:
+def later(default: Any) -> Any:
+    """A field that edge-genre 0.1.0 did not know, and its default, which computes as it did."""
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
+def require(holds: bool, key: str, value: object, expected: str) -> None:
+    """Raise `SpecError`, with a field and what was expected of it, unless something holds."""
     if not holds:
         raise SpecError(f"front-end spec: {key} is {value!r}, expected {expected}")
 
 
-def _number(key: str, value: object) -> float:
+def finite(key: str, value: object) -> float:
+    """A value as a finite number; `SpecError` if it is none."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    _require(number and abs(value) <= sys.float_info.max, key, value, "a finite number")  # type: ignore[arg-type]
+    require(number and abs(value) <= sys.float_info.max, key, value, "a finite number")  # type: ignore[arg-type]
     return float(value)  # type: ignore[arg-type]
 
 
-PRESETS: dict[str, FrontEndSpec] = {
-    # The grid of the published GTZAN spectrograms: a column is 1,711 samples (77.6 ms).
-    "songnet-gtzan": FrontEndSpec(hop_length=1711, normalize="mean_variance"),
-    # The grid of the published FMA spectrograms: 30 s, a column is 10,336 samples (234 ms).
-    "songnet-fma": FrontEndSpec(
-        sample_rate=44_100, hop_length=10_336, window_seconds=30.0, normalize="mean_variance"
-    ),
-    # SongNet as published: 30 s, dB below the loudest bin, not scaled.
-    "songnet": FrontEndSpec(window_seconds=30.0),
-    # The five-channel CNN as published, in the layout of Keras and TFLite, and in PyTorch's.
-    "five-channel": FrontEndSpec(kind="five_channel", ref=1.0, axes="channels_last"),
-    "five-channel-first": FrontEndSpec(kind="five_channel", ref=1.0, axes="channels_first"),
-    # The same without rhythm and chroma.
-    "three-channel": FrontEndSpec(kind="mfcc_deltas", ref=1.0, axes="channels_last"),
-    "three-channel-first": FrontEndSpec(kind="mfcc_deltas", ref=1.0, axes="channels_first"),
-    # What most "log-mel on 3 seconds" and "13 MFCC" notebooks compute with librosa's defaults.
-    "log-mel": FrontEndSpec(axes="frequency_first"),
-    "mfcc-13": FrontEndSpec(kind="mfcc", ref=1.0, n_mfcc=13),
-    # The audio branch of the CNN with BERT: torchaudio's mel spectrogram, ln(x + 1e-9).
-    "audio-lyrics": FrontEndSpec(
-        window_seconds=30.0,
-        pad_mode="reflect",
-        mel_scale="htk",
-        mel_norm=None,
-        log="natural",
-        amin=1e-9,
-        axes="frequency_first",
-    ),
-    # The audio branch of the cross-modal transformer: mel power, (128, 1292).
-    "cross-modal": FrontEndSpec(window_seconds=30.0, log="none", axes="frequency_first"),
-}
+def _listed(value: Any) -> Any:
+    """A value as JSON has it: tuples are lists."""
+    return [_listed(each) for each in value] if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Power spectra of the frames of a window, into buffers made once."""
+"""Spectra of the frames of a window, into buffers made once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from edge_genre.frontend.spec import FrontEndSpec
+from edge_genre.frontend.framed import Framed
 
 # Frames that are transformed together: the 130 of a 3 s window in one go, and a longer window in
 # blocks, so that its spectra need no more memory than those of a short one.
@@ -22,13 +22,16 @@ class PowerSpectrum:
     """Framed, windowed, transformed and squared, block by block.
 
     ``padded`` holds one window of samples with the spec's padding on both sides; write the samples
-    into ``samples``, a view of its middle, then call `pad`.
+    into ``samples``, a view of its middle unless they are to be emphasised, then call `pad`.
     """
 
-    def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
-        self.margin = spec.n_fft // 2 if spec.center else 0
+    def __init__(self, spec: Framed, dtype: type[Any]) -> None:
+        self.margin = spec.margin
         self.padded = np.zeros(spec.window_samples + 2 * self.margin, dtype)
-        self.samples = self.padded[self.margin : self.margin + spec.window_samples]
+        self._inside = self.padded[self.margin : self.margin + spec.window_samples]
+        self._emphasis = spec.pre_emphasis
+        self.samples = np.zeros_like(self._inside) if self._emphasis else self._inside
+        self._magnitudes = spec.power == 1
         self._reflect = spec.pad_mode == "reflect"
         self._frames = as_strided(
             self.padded,
@@ -37,15 +40,15 @@ class PowerSpectrum:
             writeable=False,
         )
         # `transform` divides by n_fft, which is undone here; for a power of two that is exact.
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(spec.n_fft) / spec.n_fft)
-        self._window = (hann * spec.n_fft).astype(dtype)
+        self._window = (spec.frame_window * spec.n_fft).astype(dtype)
         block = math.ceil(spec.n_frames / math.ceil(spec.n_frames / BLOCK_FRAMES))
         self._block = np.empty((block, spec.n_fft), dtype)
         self._spectrum = np.empty((block, 1 + spec.n_fft // 2), np.result_type(dtype, np.complex64))
         self._parts = self._spectrum.view(dtype)  # real and imaginary parts side by side
         self._power = np.empty(self._spectrum.shape, dtype)
-        # Frames that reach into the padding: they differ from the same frames of a longer signal.
-        first = -(-self.margin // spec.hop_length)
+        # Frames that reach into the padding differ from the same frames of a longer signal, and so
+        # do those that hold the first sample of what is emphasised.
+        first = -(-(self.margin + bool(self._emphasis)) // spec.hop_length)
         last = (self.margin + spec.window_samples - spec.n_fft) // spec.hop_length
         self.interior = range(min(first, spec.n_frames), min(last + 1, spec.n_frames))
 
@@ -56,12 +59,17 @@ class PowerSpectrum:
 
     def pad(self) -> None:
         """Fill the margins. Zeros never change; a reflection follows the samples."""
+        inside = self._inside
+        if self._emphasis:
+            np.multiply(self.samples[:-1], -self._emphasis, out=inside[1:])
+            inside[1:] += self.samples[1:]
+            inside[0] = 3 * self.samples[0] - self.samples[1]
         if self._reflect and self.margin:
-            self.padded[: self.margin] = self.samples[self.margin : 0 : -1]
-            self.padded[-self.margin :] = self.samples[-2 : -self.margin - 2 : -1]
+            self.padded[: self.margin] = inside[self.margin : 0 : -1]
+            self.padded[-self.margin :] = inside[-2 : -self.margin - 2 : -1]
 
     def power(self, frames: list[range]) -> NDArray[Any]:
-        """Power spectra of some stretches of frames, ``block_frames`` in all at most.
+        """Power or magnitude spectra of some stretches of frames, ``block_frames`` in all at most.
 
         Returns
         -------
@@ -77,7 +85,7 @@ class PowerSpectrum:
         np.square(parts, out=parts)
         power = self._power[:count]
         np.add(parts[:, ::2], parts[:, 1::2], out=power)
-        return power
+        return np.sqrt(power, out=power) if self._magnitudes else power
 
 
 def transform(frames: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:

@@ -10,19 +10,26 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Self
 
 Values = dict[str, Any]
+OMITTED = "omitted"
 
 
 class Record:
     """Base of frozen dataclasses whose fields are numbers, texts, None, sequences, dictionaries
     by text, and other records.
 
-    A field is called the same in JSON, unless its metadata has another ``key``.
+    A field is called the same in JSON, unless its metadata has another ``key``. One with the
+    metadata `OMITTED` is left out of JSON where it has its default.
     """
 
     def to_dict(self) -> Values:
         """Return the values, ready for JSON."""
         assert is_dataclass(self)
-        return {_key(field): _plain(getattr(self, field.name)) for field in fields(self)}
+        values = ((field, getattr(self, field.name)) for field in fields(self))
+        return {
+            _key(field): _plain(value)
+            for field, value in values
+            if not (OMITTED in field.metadata and value == field.default)
+        }
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
@@ -74,11 +81,11 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
-    if origin in (types.UnionType, typing.Union):  # of None and simple types
+    if origin in (types.UnionType, typing.Union):  # of None, records and simple types
         if value is None and types.NoneType in inside:
             return None
         *others, last = (each for each in inside if each is not types.NoneType)
-        kind = next((each for each in others if _fits(each, value)), last)
+        kind = next((each for each in others if _matches(each, value)), last)
         return _typed(kind, value, where)
     if isinstance(kind, type) and issubclass(kind, Record):
         return kind.from_dict(value)
@@ -91,6 +98,15 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
     if origin is None and _fits(kind, value):
         return value
     raise ValueError(f"{where} is {value!r:.60}, expected {getattr(kind, '__name__', kind)}")
+
+
+def _matches(kind: type, value: Any) -> bool:
+    """Whether a value can be of a type; of a record, whether it has the keys."""
+    if issubclass(kind, Record):
+        assert is_dataclass(kind)
+        needed = {_key(field) for field in fields(kind) if field.default is MISSING}
+        return isinstance(value, dict) and needed <= value.keys()
+    return _fits(kind, value)
 
 
 def _fits(kind: type, value: Any) -> bool:

@@ -15,7 +15,7 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler
 from edge_genre.errors import AudioError, DataError
 from edge_genre.frontend import FrontEnd, FrontEndSpec, check_samples
-from edge_genre.frontend.log_mel import LogMel
+from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.spectrum import BLOCK_FRAMES, PowerSpectrum
 from edge_genre.host.files import reason, write_whole
 from edge_genre.models.data import fingerprint
@@ -158,8 +158,9 @@ class Levels:
         self._spec = spec
         block = spec.n_fft + (BLOCK_FRAMES - 1) * spec.hop_length
         blocks = spec.replace(center=False, window_seconds=block / spec.sample_rate)
+        assert isinstance(blocks, Framed)
         self._spectrum = PowerSpectrum(blocks, np.float32)
-        self._log_mel = LogMel(blocks, np.float32)
+        self._log_mel = blocks.computation(np.float32)
 
     def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Levels of one signal.

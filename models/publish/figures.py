@@ -85,7 +85,7 @@ def _validation(clips: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _refuse(line: str) -> None:
+def _refuse(line: str, files: int = 1) -> None:
     raise click.ClickException(line)
 
 

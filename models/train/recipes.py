@@ -105,9 +105,8 @@ class Recipe:
             "tiny": "separable CNN",
             "five_channel": "CNN",
         }
-        features = {"log_mel": "log-mel", "five_channel": "MFCC, deltas, beats and chroma"}
         spec = self.spec
-        return f"{networks[self.network]} on {spec.window_seconds:g} s of {features[spec.kind]}"
+        return f"{networks[self.network]} on {spec.window_seconds:g} s of {spec.description}"
 
     @property
     def n_frames(self) -> int:

@@ -20,7 +20,6 @@ from edge_genre.benchmarks.markdown import table, with_part
 from edge_genre.cli import main
 from edge_genre.demo import clip
 from edge_genre.frontend import PRESETS
-from edge_genre.frontend.spec import FrontEndSpec
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.file import read
 
@@ -85,7 +84,7 @@ def presets() -> str:
         other = [
             f"`{key}` {json.dumps(value)}"
             for key, value in spec.to_dict().items()
-            if value != getattr(FrontEndSpec, key) and key not in ("kind", "window_seconds")
+            if value != getattr(type(spec), key) and key not in ("kind", "window_seconds")
         ]
         rows.append(
             (

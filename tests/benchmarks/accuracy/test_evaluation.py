@@ -17,7 +17,7 @@ GENRES = ("blues", "jazz", "rock")
 
 
 def track(genre: int, *rows: tuple[float, float, float]) -> Track:
-    return Track(f"{GENRES[genre]}.ogg", genre, np.array(rows, np.float32))
+    return Track(f"{GENRES[genre]}.ogg", frozenset({genre}), np.array(rows, np.float32))
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,12 @@ from tests.support.models_on_the_fly import LABELS, SPEC
 from tests.support.signals import music
 
 BOTH = ("tflite", "onnx")
+
+
+def range_of(count: int) -> list[float]:
+    return [5.0 + number for number in range(count)]
+
+
 SPECS = {
     name: FrontEndSpec.preset(name)
     for name in ("songnet-gtzan", "log-mel", "mfcc-13", "three-channel", "three-channel-first")
@@ -52,6 +58,38 @@ SPECS = {
         sample_rate=16_000, window_seconds=1.0, n_fft=401, hop_length=131, ref=1.0, n_mels=41
     ),
     "fixed": FrontEndSpec(normalize="fixed", mean=-40.0, scale=20.0, fmin=30.0, fmax=8000.0),
+    "window-functions": FrontEndSpec(
+        win_length=1201, window_function="hamming", periodic=False, pre_emphasis=0.97
+    ),
+    "magnitudes": FrontEndSpec(
+        window_seconds=1.0, power=1, log="amplitude_db", amin=1e-5, ref=1.0, pad_mode="reflect"
+    ),
+    "log10": FrontEndSpec(window_seconds=1.0, power=1, log="log10", amin=1e-2),
+    "scaled-bands": FrontEndSpec(
+        n_mels=40, axes="frequency_first", normalize="fixed", mean=-40.0, scale=range_of(40)
+    ),
+    "scaled-coefficients": FrontEndSpec(
+        kind="mfcc", n_mfcc=13, ref=1.0, normalize="fixed", mean=range_of(13), scale=range_of(13)
+    ),
+    "scaled-channels": FrontEndSpec(
+        kind="mfcc_deltas", n_mfcc=13, normalize="fixed", mean=[1, 2, 3], scale=[9, range_of(13), 2]
+    ),
+    "bands-over-time": FrontEndSpec(
+        n_mels=40, normalize="mean_variance", normalize_over="time", axes="frequency_first"
+    ),
+    "coefficients-over-time": FrontEndSpec(
+        kind="mfcc_deltas", n_mfcc=13, normalize="min_max", normalize_over="time"
+    ),
+    "statistics": FrontEndSpec(
+        kind="mfcc", n_mfcc=13, statistics=["mean", "std", "var", "min", "max"], ref=1.0
+    ),
+    "statistics-of-stacks": FrontEndSpec(
+        kind="mfcc_deltas",
+        n_mfcc=13,
+        statistics=["mean", "std"],
+        normalize="fixed",
+        scale=range_of(78),
+    ),
     "no-floor": FrontEndSpec(ref=1e-3, top_db=None, normalize="mean_variance", amin=1e-5),
 }
 

@@ -18,7 +18,7 @@ from edge_genre.benchmarks.studies.front_ends import published
 from edge_genre.errors import SpecError
 from edge_genre.frontend import PRESETS, FrontEnd, FrontEndSpec, tables
 from edge_genre.frontend.beats import BeatTracker
-from edge_genre.frontend.mfcc import Deltas
+from edge_genre.frontend.kinds.mfcc_deltas import Deltas
 from edge_genre.frontend.spectrum import transform
 from edge_genre.frontend.tempogram import MeanTempogram
 from tests.support.requirements import require_package

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_genre.errors import AudioError
-from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.frontend import FrontEnd, FrontEndSpec, kinds
+from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.mel import mel_filters
+from tests.support.front_ends import specs
 from tests.support.signals import SIGNALS, music
 
 SPECS = {
@@ -153,26 +155,17 @@ def test_waveform_kind_is_the_samples() -> None:
 @given(data=st.data())
 def test_stream_equals_batch(data: st.DataObject) -> None:
     """For blocks, hops and paddings of any size; and again after a reset."""
-    spec = FrontEndSpec(
-        window_seconds=1.0,
-        n_fft=1024,
-        hop_length=256,
-        n_mels=32,
-        center=data.draw(st.booleans(), label="center"),
-        pad_mode=data.draw(st.sampled_from(["constant", "reflect"]), label="pad"),
-        normalize=data.draw(st.sampled_from(["none", "mean_variance"]), label="normalize"),
-        kind=data.draw(st.sampled_from(["log_mel", "log_mel", "waveform"]), label="kind"),
-    )
-    hop = data.draw(
-        st.one_of(
-            st.integers(1, 120).map(lambda frames: frames * spec.hop_length),
-            st.integers(2000, 50_000),
-        ),
-        label="hop",
-    )
+    # Beats jump where a last digit decides: test_five_channel.py has those.
+    spec = data.draw(specs(*(name for name in kinds.names() if name != "five_channel")))
+    hops = st.integers(2000, 20_000)
+    if isinstance(spec, Framed):
+        frame = spec.hop_length
+        hops |= st.integers(1 + 1000 // frame, 1 + 20_000 // frame).map(lambda n: n * frame)
+    hop = data.draw(hops, label="hop")
     total = data.draw(st.integers(1, 4 * spec.window_samples), label="total")
     samples = music(total, spec.sample_rate)
     front_end, batch = FrontEnd(spec, hop=hop), FrontEnd(spec)
+    exact = FrontEnd(spec, precision="float64")
     for _ in range(2):
         front_end.reset()
         sizes = data.draw(st.lists(st.integers(0, 30_000), min_size=1), label="blocks")
@@ -184,8 +177,11 @@ def test_stream_equals_batch(data: st.DataObject) -> None:
                 assert front_end.start == windows * hop
                 expected = samples[front_end.start :][: spec.window_samples]
                 np.testing.assert_array_equal(front_end.samples, expected)
-                # BLAS may add up in another order for another number of rows.
-                np.testing.assert_allclose(features, batch(expected), atol=2e-4)
+                # BLAS may add up in another order for another number of rows: as far off as
+                # single precision is in any case.
+                whole, double = batch(expected), exact(expected)
+                rounding = 1e-5 * np.abs(double).max() + 8 * np.abs(whole - double).max()
+                np.testing.assert_allclose(features, whole, rtol=0, atol=rounding)
                 windows += 1
         assert windows == max(0, (total - spec.window_samples) // hop + 1)
 

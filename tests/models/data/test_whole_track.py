@@ -13,7 +13,6 @@ import soundfile
 
 from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
-from edge_genre.frontend.log_mel import LogMel
 from edge_genre.models.data.audio_folder import AudioTrack, read_folder
 from edge_genre.models.data.whole_track import Levels
 from tests.support.genre_folder import RATE, SECONDS, SPEC, song
@@ -37,7 +36,7 @@ def test_windows_of_the_features_are_the_front_ends_apart_from_the_edges() -> No
     rows = Levels(SPEC)(samples)[first : first + SPEC.n_frames]
     window = samples[first * 200 : first * 200 + SPEC.window_samples]
     inside = slice(2, -2)  # half a frame is 256 samples, two hops 400
-    features = LogMel(SPEC, np.float32).finish([rows])
+    features = SPEC.computation(np.float32).finish([rows])
     np.testing.assert_allclose(features[inside], FrontEnd(SPEC)(window)[inside], atol=1e-3)
 
 
@@ -49,7 +48,7 @@ def test_a_window_within_silence_gives_the_presets_features(name: str) -> None:
     margin = 3 * spec.hop_length
     surrounded = np.pad(window, (margin, margin + spec.n_fft))
     rows = Levels(spec)(surrounded)[3 : 3 + spec.n_frames]
-    features = LogMel(spec, np.float32).finish([rows])
+    features = spec.computation(np.float32).finish([rows])
     np.testing.assert_allclose(features, FrontEnd(spec)(window), atol=1e-3)
 
 

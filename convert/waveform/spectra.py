@@ -1,4 +1,4 @@
-"""The Fourier transform as two small matrix products.
+"""The spectra of frames: a Fourier transform as two small matrix products.
 
 With N = A B, sample ``n = a B + b`` and bin ``k = p + A q``, the transform is a sum over a for each
 p, a rotation by ``b p / N``, and a sum over b for each q (Cooley and Tukey 1965). For frames of
@@ -12,7 +12,42 @@ import math
 
 import numpy as np
 
-from edge_genre.convert.waveform.graph import Value, Writer
+from edge_genre.convert.waveform.graph import Writer
+from edge_genre.frontend.framed import Framed
+from edge_genre.frontend.graph import Value
+
+
+def frames(writer: Writer, spec: Framed, samples: Value) -> Value:
+    """Windowed frames [shape=(n_frames, n_fft)].
+
+    The signal is cut into rows of one hop. A frame is its own row, and as much of the rows below as
+    it reaches over: no table of indices is needed.
+    """
+    n_fft, hop, count = spec.n_fft, spec.hop_length, spec.n_frames
+    if spec.pre_emphasis:
+        samples = _emphasised(writer, samples, spec.pre_emphasis)
+    padded = writer.pad(samples, spec.margin, spec.margin, reflect=spec.pad_mode == "reflect")
+    rows = math.ceil(n_fft / hop)
+    length = (count + rows - 1) * hop
+    padded = writer.pad(padded, 0, max(0, length - padded.shape[1]))
+    table = writer.reshape(writer.part(padded, 0, length), (count + rows - 1, hop))
+    frames = writer.concat(
+        [
+            writer.slice(table, (row, 0), (count, min(hop, n_fft - row * hop)))
+            for row in range(rows)
+        ],
+        axis=1,
+    )
+    return writer.multiply(frames, spec.frame_window[np.newaxis])
+
+
+def _emphasised(writer: Writer, samples: Value, factor: float) -> Value:
+    count = samples.shape[-1]
+    first, second = writer.part(samples, 0, 1), writer.part(samples, 1, 2)
+    first = writer.subtract(writer.multiply(first, [[3.0]]), second)
+    earlier = writer.multiply(writer.part(samples, 0, count - 1), [[factor]])
+    rest = writer.subtract(writer.part(samples, 1, count), earlier)
+    return writer.concat([first, rest], axis=1)
 
 
 def power_spectra(writer: Writer, frames: Value) -> Value:

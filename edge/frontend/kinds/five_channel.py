@@ -3,53 +3,82 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.frontend import tables
-from edge_genre.frontend.beats import BeatTracker
+from edge_genre.frontend.beats import BeatTracker, Rhythm
 from edge_genre.frontend.chroma import N_CHROMA, Chroma
-from edge_genre.frontend.log_mel import normalize
-from edge_genre.frontend.mfcc import Deltas, Mfcc
-from edge_genre.frontend.mfcc_deltas import arranged
-from edge_genre.frontend.spec import FrontEndSpec
+from edge_genre.frontend.kinds.mfcc import Coefficients
+from edge_genre.frontend.kinds.mfcc_deltas import Deltas, MfccDeltas
+from edge_genre.frontend.spec import require
 
 
-@dataclass(frozen=True)
-class Rhythm:
-    """What was found on the way: beats a minute (0: none), frames of the beats, the tuning."""
+@dataclass(frozen=True, kw_only=True)
+class FiveChannel(MfccDeltas):
+    """MFCC, deltas, means of MFCC between beats, and chroma: pictures of one size, stacked."""
 
-    bpm: float
-    beats: NDArray[np.intp]
-    tuning: float
+    kind: str = "five_channel"
+    ref: float | str = 1.0
+
+    channels: ClassVar[int] = 5
+
+    def check(self) -> None:
+        super().check()
+        plain = {
+            "log": "db",
+            "ref": 1.0,
+            "center": True,
+            "power": 2.0,
+        }  # beats are defined on these levels
+        for key, value in plain.items():
+            require(getattr(self, key) == value, key, getattr(self, key), f"{value!r}")
+
+    @property
+    def description(self) -> str:
+        """In a few words."""
+        return "MFCC, deltas, beats and chroma"
+
+    def computation(self, dtype: type[Any]) -> Coefficients:
+        """What computes it."""
+        return _FiveChannel(self, dtype)
+
+    @property
+    def no_graph(self) -> str | None:
+        """Why this cannot be a part of a graph."""
+        return "it tracks beats, and how many there are is known only when it runs"
+
+    @property
+    def no_c(self) -> str | None:
+        """What the front end in C does instead."""
+        return "computes log-mel and MFCC, not this: beats and chroma need a whole window in memory"
 
 
-class FiveChannel:
-    """The five-channel kind.
+class _FiveChannel(Coefficients):
+    """Computes the stack.
 
     A frame's row holds its log-mel levels, its power spectrum and its spectral peaks: all that the
     window's tuning, beats and chroma are made of.
     """
 
-    def __init__(self, spec: FrontEndSpec, dtype: type[Any]) -> None:
-        self.spec = spec
+    def __init__(self, spec: FiveChannel, dtype: type[Any]) -> None:
+        super().__init__(spec, dtype)
         self._dtype = dtype
-        self._mfcc = Mfcc(spec, dtype)
         self._deltas = Deltas(dtype)
         self._chroma = Chroma(sample_rate=spec.sample_rate, n_fft=spec.n_fft, dtype=dtype)
         lead = spec.n_fft // (2 * spec.hop_length) if spec.center else 0
         self._tracker = BeatTracker(spec.n_frames, spec.sample_rate / spec.hop_length, lead)
         peaks = self._chroma.peak_columns
-        self.widths = (*self._mfcc.widths, 1 + spec.n_fft // 2, peaks, peaks)
+        self.widths = (*self.widths, 1 + spec.n_fft // 2, peaks, peaks)
         self._rows_of_chroma = tables.resize(N_CHROMA, spec.n_mfcc).astype(dtype).T
         self.rhythm = Rhythm(0.0, np.empty(0, np.intp), 0.0)  # of the last window
 
     def analyse(self, power: NDArray[Any], rows: list[NDArray[Any]]) -> None:
-        """Everything that depends on one frame alone; see `edge_genre.frontend.Kind`."""
+        """Everything that depends on one frame alone; see `Computation`."""
         _, spectra, magnitudes, deviations = rows
-        self._mfcc.analyse(power, rows)
+        super().analyse(power, rows)
         spectra[...] = power
         self._chroma.find_peaks(power, magnitudes, deviations)
 
@@ -57,7 +86,7 @@ class FiveChannel:
         """The stack of one window [shape=spec.shape]."""
         n_frames, n_mfcc = self.spec.n_frames, self.spec.n_mfcc
         _, spectra, magnitudes, deviations = rows
-        levels, mfcc = self._mfcc.coefficients(rows)
+        levels, mfcc = self.coefficients(rows)
         onsets = self._tracker.onset_strength(levels)
         bpm = self._tracker.tempo(onsets)
         beats = self._tracker.beats(onsets, bpm)
@@ -72,8 +101,7 @@ class FiveChannel:
         resize = tables.resize(len(synchronous), n_frames).astype(self._dtype)
         np.matmul(resize, synchronous, out=channels[3])
         np.matmul(chroma, self._rows_of_chroma, out=channels[4])
-        normalize(channels, self.spec)
-        return arranged(channels, self.spec.axes)
+        return self.finished(channels)
 
 
 def _between(features: NDArray[Any], beats: NDArray[np.intp]) -> NDArray[Any]:
@@ -86,3 +114,11 @@ def _between(features: NDArray[Any], beats: NDArray[np.intp]) -> NDArray[Any]:
     lengths = np.diff(np.append(starts, len(features)))
     sums = np.add.reduceat(features, starts, axis=0, dtype=np.float64)
     return np.asarray(sums / lengths[:, None], features.dtype)
+
+
+KIND = FiveChannel
+PRESETS = {
+    # The five-channel CNN as published, in the layout of Keras and TFLite, and in PyTorch's.
+    "five-channel": FiveChannel(axes="channels_last"),
+    "five-channel-first": FiveChannel(axes="channels_first"),
+}

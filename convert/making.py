@@ -58,12 +58,11 @@ class Maker:
             source = Opening(str(self._exact), inputs=source.inputs)
         # The dynamic form has variants, of which it takes the one that agrees on these windows.
         calibrated = quantization in ("dynamic", "int8")
-        is_done = self._original.output == "probabilities"
         options = {
             "quantize": quantization,
             "target": self._options.target,
             "integer_io": self._options.integer_io and quantization == "int8",
-            "activation": None if is_done else self._task.activation,
+            "activation": self._task.operator(self._original.output),
             # What is made here gives probabilities.
             "edges": self._task.thresholds if calibrated and self._task.has_thresholds else None,
         }

@@ -59,6 +59,19 @@ class Logarithmic(MelSpectrogram):
         """A version 2 has more logarithms."""
         return max(super().format_version, 1 + (self.log in ("amplitude_db", "log10")))
 
+    def decibels(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What frames' rows are in decibels of power, but for a number that all share."""
+        return super().decibels(rows) if self.log == "none" else rows * self._in_decibels
+
+    def rows(self, decibels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Frames' rows from what `decibels` gave."""
+        return super().rows(decibels) if self.log == "none" else decibels / self._in_decibels
+
+    @property
+    def _in_decibels(self) -> np.float32:
+        """Decibels of power in a level of 1: 1 of a power spectrum's decibels."""
+        return np.float32(self._decibels / _OF_NATURAL[self.log])
+
     @property
     def in_decibels(self) -> bool:
         """Whether levels have a reference and a floor."""

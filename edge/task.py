@@ -29,8 +29,11 @@ class TaskKind(Protocol):
     """
 
     has_thresholds: bool  # whether each label has a threshold of its own
+    adds_up: bool  # whether the probabilities of all labels are 1 together
     # From rows of a graph's outputs [shape=(..., labels)] to probabilities, by what they are.
     activations: Mapping[str, Callable[[Numbers], Numbers]]
+    # The operator that does so at the end of a graph; none for probabilities.
+    operators: Mapping[str, str]
 
     def decide(self, probabilities: Numbers, thresholds: Numbers) -> list[int]:
         """The labels that hold, most probable first, by probabilities [shape=(labels,)]."""
@@ -61,6 +64,7 @@ class SingleLabel:
     """Labels exclude each other: their probabilities add up to 1, and the greatest decides."""
 
     has_thresholds = False
+    adds_up = True
 
     def __init__(self) -> None:
         # The softmax of log-probabilities is the probabilities.
@@ -69,6 +73,7 @@ class SingleLabel:
             "logits": softmax,
             "log_probabilities": softmax,
         }
+        self.operators: Mapping[str, str] = {"logits": "softmax", "log_probabilities": "softmax"}
 
     def decide(self, probabilities: Numbers, thresholds: Numbers) -> list[int]:
         return [int(probabilities.argmax())]
@@ -84,12 +89,17 @@ class MultiLabel:
     """Each label holds or not, whatever the others do: where it reaches its threshold."""
 
     has_thresholds = True
+    adds_up = False
 
     def __init__(self) -> None:
         self.activations: Mapping[str, Callable[[Numbers], Numbers]] = {
             "probabilities": _within_bounds,
             "logits": sigmoid,
             "log_probabilities": np.exp,
+        }
+        self.operators: Mapping[str, str] = {
+            "logits": "sigmoid",
+            "log_probabilities": "exponential",
         }
 
     def decide(self, probabilities: Numbers, thresholds: Numbers) -> list[int]:
@@ -158,6 +168,24 @@ class Task:
     def has_thresholds(self) -> bool:
         """Whether each label has a threshold of its own."""
         return self._kind.has_thresholds
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the probabilities of all labels are 1 together."""
+        return self._kind.adds_up
+
+    def operator(self, meaning: str) -> str | None:
+        """What makes probabilities of a graph's outputs: its operator's name; None for nothing.
+
+        Parameters
+        ----------
+        meaning : what the outputs are, one of `edge_genre.choices.OUTPUTS`
+
+        Returns
+        -------
+        ``"softmax"`` over all labels, or ``"sigmoid"`` or ``"exponential"`` of each
+        """
+        return self._kind.operators.get(meaning)
 
     @property
     def nouns(self) -> str:

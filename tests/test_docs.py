@@ -23,15 +23,16 @@ import edge_genre.convert
 from edge_genre import errors
 from edge_genre.benchmarks.markdown import part
 from edge_genre.demo import clip
-from edge_genre.frontend import FrontEndSpec, kinds
-from edge_genre.listening.playing import Playing
+from edge_genre.frontend import PRESETS, FrontEndSpec, kinds
 from edge_genre.model import self_test
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.file import ModelInfo, read
 from edge_genre.model.input import audio_input
 from edge_genre.outputs import Event
 from edge_genre.results import WindowResult, vote
+from edge_genre.task import Task
 from tests.programs.documentation import PARTS, ROOT, every_command
+from tests.support.playing import playing
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PROJECT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
@@ -103,7 +104,11 @@ def keys_of(page: str, heading: str = "") -> set[str]:
 
 def test_every_key_of_a_model_file_is_documented() -> None:
     info = ModelInfo(inputs=audio_input(FrontEndSpec()), labels=("a",))
-    assert keys_of("model-file.md", "The description") == {*info.to_dict(), "sha256"}
+    newer = dataclasses.replace(info, task=Task(noun="mood"))
+    described = keys_of("model-file.md", "The description")
+    assert described == {*info.to_dict(), *newer.to_dict(), "sha256"}
+    assert keys_of("model-file.md", "The inputs") == set(newer.inputs[0].to_dict())
+    assert keys_of("model-file.md", "The task") == set(newer.task.to_dict())
     fields = {field.name for field in dataclasses.fields(self_test.SelfTest)}
     assert keys_of("model-file.md", "The self-test") == fields
 
@@ -111,6 +116,13 @@ def test_every_key_of_a_model_file_is_documented() -> None:
 def test_every_key_of_a_front_end_is_documented() -> None:
     fields = [dataclasses.fields(kinds.named(name)) for name in kinds.names()]
     assert keys_of("front-ends.md", "Keys") == {each.name for kind in fields for each in kind}
+
+
+def test_every_preset_is_explained() -> None:
+    text = (ROOT / "docs/reference/front-ends.md").read_text()
+    explained = text.partition("<!-- /presets -->")[2].partition("\n## ")[0]
+    for name in PRESETS:
+        assert f"`{name.removesuffix('-first')}`" in explained, name
 
 
 def test_every_key_of_a_result_is_documented() -> None:
@@ -123,8 +135,7 @@ def test_every_key_of_a_result_is_documented() -> None:
         front_end_ms=1,
         inference_ms=1,
     )
-    playing = Playing(label="a", probability=1, probabilities={"a": 1.0}, since=0)
-    event = Event(datetime(2026, 1, 1, tzinfo=UTC), window, playing)
+    event = Event(datetime(2026, 1, 1, tzinfo=UTC), window, playing("a"))
     assert keys_of("results.md", "A window") == set(event.to_dict())
     assert keys_of("results.md", "A song") == set(vote([window]).to_dict(windows=True))
 
@@ -140,7 +151,7 @@ def reader() -> Any:
 
 
 TFLITE_FILES = [path for path in bundled_models() if path.suffix == ".tflite"]
-TFLITE_FILES += sorted((ROOT / "tests/data/format_1").glob("*.tflite"))
+TFLITE_FILES += sorted((ROOT / "tests/data").glob("format_*/*.tflite"))
 
 
 @pytest.mark.parametrize("path", TFLITE_FILES, ids=lambda path: path.name)

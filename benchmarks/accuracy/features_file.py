@@ -4,7 +4,8 @@ Such a file is an npz with
 
 - ``X``, uint8 levels (tracks, bands, columns): 0 is -80 dB, and 0 dB is 255, or 63 where no level
   is higher;
-- ``y``, the class of each track (tracks,), and ``genres``, the names of the classes (classes,);
+- ``y``, the class of each track (tracks,), or 0 and 1 for each of many labels (tracks, labels), and
+  ``genres``, the names of the classes or labels;
 - if there are parts, ``split`` (tracks,): 0 to train on, 1 to validate on, others for neither;
 - if they are known, ``name`` or ``track_id`` (tracks,), and ``group`` (tracks,), what must not be
   on both sides of a split, such as the artist;
@@ -70,8 +71,8 @@ class FeaturesFile:
     ----------
     path : of the file, for messages
     levels : uint8 [shape=(tracks, bands, columns)]
-    labels : class of each track, int64 [shape=(tracks,)]
-    genres : names of the classes
+    labels : class of each track, int64 [shape=(tracks,)], or 0 and 1 [shape=(tracks, labels)]
+    genres : names of the classes or labels
     names : of the tracks, str [shape=(tracks,)]; their numbers where the file names none
     groups : what must not be on both sides of a split [shape=(tracks,)]; the names where the file
         says nothing of it
@@ -101,17 +102,8 @@ class FeaturesFile:
         levels, labels = arrays["X"], arrays["y"]
         if levels.dtype != np.uint8 or levels.ndim != 3:
             raise DataError(_other_levels(path, levels, "bands"))
-        if labels.shape != (len(levels),) or labels.dtype.kind not in "iu":
-            raise DataError(
-                f"{path}: y is {labels.dtype} of shape {labels.shape}, expected a class of each "
-                "track"
-            )
         genres = tuple(str(genre) for genre in arrays["genres"])
-        if len(labels) and not 0 <= labels.min() <= labels.max() < len(genres):
-            raise DataError(
-                f"{path}: y goes from {labels.min()} to {labels.max()}, but there are "
-                f"{len(genres)} genres"
-            )
+        _require_labels(path, labels, (len(levels), len(genres)))
         for name in _PER_TRACK:
             if name in arrays and arrays[name].shape != (len(levels),):
                 raise DataError(
@@ -235,6 +227,21 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     if missing:
         raise DataError(f"{path}: has no array {', '.join(missing)}, expected X, y and genres")
     return arrays
+
+
+def _require_labels(path: Path, labels: NDArray[Any], shape: tuple[int, int]) -> None:
+    """Refuse what is neither a class of each track nor a row of 0 and 1 [shape=shape]."""
+    if labels.shape not in (shape[:1], shape) or labels.dtype.kind not in "biu":
+        raise DataError(
+            f"{path}: y is {labels.dtype} of shape {labels.shape}, expected a class of each track, "
+            f"or for many labels 0 and 1 of shape {shape}"
+        )
+    highest = shape[1] - 1 if labels.ndim == 1 else 1
+    if labels.size and not 0 <= labels.min() <= labels.max() <= highest:
+        expected = (
+            f"there are {shape[1]} genres" if labels.ndim == 1 else "only 0 and 1 mean something"
+        )
+        raise DataError(f"{path}: y goes from {labels.min()} to {labels.max()}, but {expected}")
 
 
 def _front_end(path: Path, text: NDArray[Any] | None) -> FrontEndSpec | None:

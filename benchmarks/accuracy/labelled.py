@@ -160,6 +160,12 @@ def tracks_of_features(
             f"{features.path}: {classifier.task.noun} {some(unknown)} is none of the model's, "
             f"which are {some(classifier.labels)}"
         )
+    if len(classifier.specs) > 1:
+        inputs = ", ".join(each.name for each in classifier.info.inputs)
+        raise DataError(
+            f"{features.path}: holds the levels of one front end, but the model has the inputs "
+            f"{inputs}: give a folder of audio"
+        )
     if features.labels.ndim > 1 and not classifier.task.has_thresholds:
         raise DataError(
             f"{features.path}: y is a row of 0 and 1 for each track, but the model gives one "

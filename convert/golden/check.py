@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.golden.vectors import MANIFEST, Golden
+from edge_genre.convert.golden.vectors import FEATURES, MANIFEST, Golden
 from edge_genre.errors import ConversionError
 from edge_genre.host.files import numpy_reason
 
 RESULTS = "results.json"
-KINDS = ("features", "probabilities")
 _SUFFIXES = (".npy", ".json", ".f32")
 
 
@@ -27,7 +26,7 @@ class Difference:
 
     Parameters
     ----------
-    case, kind : whose it is, and which of `KINDS`
+    case, kind : whose it is, and which array of it: one of `Case.arrays`
     largest, mean : of the absolute differences; None where there is nothing to compare
     tolerance : what the largest may be
     found : where the largest is and what stands there, or what is wrong with the array
@@ -50,15 +49,15 @@ class Difference:
 def check(golden: Golden, folder: Path) -> list[Difference]:
     """Compare a port's results with the golden vectors.
 
-    Of features and probabilities a port may leave one out, in all cases: a front end alone gives
+    Of features and probabilities a port may leave some out, in all cases: a front end alone gives
     no probabilities, and a graph that takes samples gives no features.
 
     Parameters
     ----------
     golden : what is right
-    folder : with ``CASE/features`` and ``CASE/probabilities``, each as ``.npy``, ``.json`` or raw
-        little-endian float32, ``.f32``; or with one `RESULTS`: an object of cases, each an object
-        of features and probabilities
+    folder : with ``CASE/features`` (of several inputs ``CASE/features_NAME``) and
+        ``CASE/probabilities``, each as ``.npy``, ``.json`` or raw little-endian float32, ``.f32``;
+        or with one `RESULTS`: an object of cases, each an object of features and probabilities
 
     Returns
     -------
@@ -79,25 +78,28 @@ def check(golden: Golden, folder: Path) -> list[Difference]:
     found = {
         (case.name, kind): values
         for case in golden.cases
-        for kind in KINDS
+        for kind in (*golden.tolerances, FEATURES)
         if (values := _result(folder, listed, case.name, kind)) is not None
     }
-    kinds = [kind for kind in KINDS if any(kind == given for _, given in found)]
-    if golden.spec.kind == "waveform" and "features" in kinds:
-        raise ConversionError(f"{folder}: has features, but the model takes the samples themselves")
-    if not kinds:
-        names = ", ".join(case.name for case in golden.cases)
+    given = {kind for _, kind in found}
+    if FEATURES in given and FEATURES not in golden.tolerances:
+        several = " and ".join(golden.features)
         raise ConversionError(
-            f"{folder}: holds no results; expected {RESULTS}, or features and probabilities as "
+            f"{folder}: has features, but the model "
+            + (f"takes {several}" if several else "takes the samples themselves")
+        )
+    if not given:
+        names = ", ".join(case.name for case in golden.cases)
+        arrays = " and ".join(golden.tolerances)
+        raise ConversionError(
+            f"{folder}: holds no results; expected {RESULTS}, or {arrays} as "
             f".npy, .json or .f32 in a folder for each of {names}"
         )
     return [
-        _difference(case.name, kind, found.get((case.name, kind)), getattr(case, kind), tolerance)
+        _difference(case.name, kind, found.get((case.name, kind)), case.arrays[kind], tolerance)
         for case in golden.cases
-        for kind, tolerance in zip(
-            KINDS, (golden.features_tolerance, golden.tolerance), strict=True
-        )
-        if kind in kinds
+        for kind, tolerance in golden.tolerances.items()
+        if kind in given
     ]
 
 

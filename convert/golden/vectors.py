@@ -1,8 +1,8 @@
 """Golden vectors: what a port of a model must compute, from samples to probabilities.
 
-A case is one window of 16-bit samples, the features of that window and the probabilities of the
-model. Features are computed in double precision and rounded once, so that they are nobody's
-rounding; probabilities are the model's in its own engine.
+A case is one window of 16-bit samples, the features of that window for each input, and the
+probabilities of the model. Features are computed in double precision and rounded once, so that they
+are nobody's rounding; probabilities are the model's in its own engine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,10 +32,13 @@ from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.host.files import writing
 from edge_genre.model.container import split
+from edge_genre.model.input import Input
 from edge_genre.model.self_test import noise, signal
+from edge_genre.task import GENRES, Task
 
-SCHEMA = 1
+SCHEMA = 2  # the newest: of several inputs; of one it is 1
 MANIFEST = "manifest.json"
+FEATURES, PROBABILITIES = "features", "probabilities"
 FULL_SCALE = 32768
 # Of a file that does not say how its weights are stored: as for 8 bits.
 _TOLERANCE = max(TOLERANCE.values())
@@ -49,15 +53,20 @@ class Case:
     name : of its folder
     signal : what it is, in words or as a formula
     pcm : int16 [shape=(spec.window_samples,)]; a sample is the number divided by `FULL_SCALE`
-    features : float32 [shape=spec.shape]; None where the model takes the samples themselves
-    probabilities : float32 [shape=(n_classes,)]
+    arrays : what a port must make of it, by name: the features of each input (see
+        `Golden.features`), float32 [shape=spec.shape], and the probabilities, float32
+        [shape=(n_classes,)]
     """
 
     name: str
     signal: str
     pcm: NDArray[np.int16]
-    features: NDArray[np.float32] | None
-    probabilities: NDArray[np.float32]
+    arrays: Mapping[str, NDArray[np.float32]]
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """What the model answers [shape=(n_classes,)]."""
+        return self.arrays[PROBABILITIES]
 
 
 @dataclass(frozen=True)
@@ -67,18 +76,22 @@ class Golden:
     Parameters
     ----------
     model : name, version, file, kind and SHA-256 of the graph
-    spec : its front end
+    inputs : what it takes
+    features : by the names of the arrays of features, the inputs that they are of: ``features`` of
+        one, ``features_NAME`` of each of several; none where the model takes the samples themselves
     labels : its classes
-    features_tolerance : largest difference of a feature, in the features' own unit
-    tolerance : largest difference of a probability
+    output, task : what its graph gives, and what that means
+    tolerances : largest difference of each array, in its own unit, by the arrays' names
     cases : see `Case`
     """
 
     model: dict[str, Any]
-    spec: FrontEndSpec
+    inputs: tuple[Input, ...]
+    features: Mapping[str, Input]
     labels: tuple[str, ...]
-    features_tolerance: float
-    tolerance: float
+    output: str
+    task: Task
+    tolerances: Mapping[str, float]
     cases: tuple[Case, ...]
 
 
@@ -96,18 +109,21 @@ def golden(classifier: Classifier, music: Path | None = None) -> Golden:
         ``music`` cannot be used.
     """
     spec, info = classifier.spec, classifier.info
-    front_end = FrontEnd(spec, precision="float64")
+    front_ends = [FrontEnd(each, precision="float64") for each in classifier.specs]
+    names = _names(info.inputs)
     cases = []
     for name, words, samples in _signals(spec, info.self_test.seed if info.self_test else 1, music):
         pcm = np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-        features = front_end(pcm / np.float32(FULL_SCALE))
-        answer = classifier.run(features).round(6)
-        heard = spec.kind != "waveform"
-        cases.append(Case(name, words, pcm, features if heard else None, answer))
+        features = [front_end(pcm / np.float32(FULL_SCALE)) for front_end in front_ends]
+        arrays = {each: features[number] for each, number in names.items()}
+        arrays[PROBABILITIES] = classifier.run(*features).round(6)
+        cases.append(Case(name, words, pcm, arrays))
     graph, _ = split(classifier.model.content)
     # As in a file's self-test: 1e-3 dB of features that spread by some 15 dB, from music-like
     # samples; it holds for all cases, since silence has no spread to speak of.
-    spread = 0.0 if cases[0].features is None else float(cases[0].features.std())
+    tolerances = {
+        name: round(1e-3 * max(float(cases[0].arrays[name].std()), 1e-3), 9) for name in names
+    }
     return Golden(
         model={
             "name": info.name,
@@ -117,12 +133,25 @@ def golden(classifier: Classifier, music: Path | None = None) -> Golden:
             "quantization": info.quantization,
             "graph_sha256": hashlib.sha256(graph).hexdigest(),
         },
-        spec=spec,
+        inputs=info.inputs,
+        features={name: info.inputs[number] for name, number in names.items()},
         labels=classifier.labels,
-        features_tolerance=round(1e-3 * max(spread, 1e-3), 9),
-        tolerance=TOLERANCE.get(info.quantization, _TOLERANCE),
+        output=info.output,
+        task=info.task,
+        tolerances={**tolerances, PROBABILITIES: TOLERANCE.get(info.quantization, _TOLERANCE)},
         cases=tuple(cases),
     )
+
+
+def _names(inputs: Sequence[Input]) -> dict[str, int]:
+    """Names of the arrays of features, and the numbers of the inputs that they are of."""
+    if len(inputs) == 1:
+        return {} if inputs[0].front_end.kind == "waveform" else {FEATURES: 0}
+    # For files and C; those of two inputs may come out as one.
+    plain = [re.sub("[^0-9A-Za-z_]", "_", each.name) for each in inputs]
+    if len(set(plain)) < len(plain):
+        plain = [f"{number}_{name}" for number, name in enumerate(plain)]
+    return {f"{FEATURES}_{name}": number for number, name in enumerate(plain)}
 
 
 def _signals(
@@ -193,7 +222,7 @@ def write_golden(
 
     for case in found.cases:
         place = folder / case.name
-        put(place / "pcm.wav", _wav(case.pcm, found.spec.sample_rate))
+        put(place / "pcm.wav", _wav(case.pcm, found.inputs[0].front_end.sample_rate))
         for each in formats:
             for name, content in _WRITERS[each](found, case).items():
                 put(place / name, content)
@@ -202,12 +231,12 @@ def write_golden(
 
 
 def _manifest(found: Golden, files: Sequence[Path], folder: Path) -> dict[str, Any]:
-    spec = found.spec
-    return {
-        "schema": SCHEMA,
-        "made_by": f"edge-genre {version('edge-genre')}",
-        "model": found.model,
-        "labels": list(found.labels),
+    spec = found.inputs[0].front_end
+    features = [
+        {"array": name, "shape": list(each.front_end.shape), "tolerance": found.tolerances[name]}
+        for name, each in found.features.items()
+    ]
+    described: dict[str, Any] = {
         "front_end": spec.to_dict(),
         "front_end_hash": spec.hash,
         "pcm": {
@@ -215,17 +244,37 @@ def _manifest(found: Golden, files: Sequence[Path], folder: Path) -> dict[str, A
             "samples": spec.window_samples,
             "full_scale": FULL_SCALE,
         },
-        "features": None
-        if spec.kind == "waveform"
-        else {"shape": list(spec.shape), "tolerance": found.features_tolerance},
-        "probabilities": {"shape": [len(found.labels)], "tolerance": found.tolerance},
+        "features": None,
+        PROBABILITIES: {
+            "shape": [len(found.labels)],
+            "tolerance": found.tolerances[PROBABILITIES],
+        },
+    }
+    several = len(found.inputs) > 1
+    if several:
+        del described["front_end"], described["front_end_hash"], described["features"]
+        described["inputs"] = [
+            each.to_dict() | {"features": its}
+            for each, its in zip(found.inputs, features, strict=True)
+        ]
+    elif features:
+        described["features"] = {key: features[0][key] for key in ("shape", "tolerance")}
+    if found.task != GENRES:
+        described["output"] = found.output
+        described["operator"] = found.task.operator(found.output)
+        described["task"] = found.task.to_dict()
+    return {
+        "schema": SCHEMA if several else 1,
+        "made_by": f"edge-genre {version('edge-genre')}",
+        "model": found.model,
+        "labels": list(found.labels),
+        **described,
         "cases": [
             {
                 "name": case.name,
                 "signal": case.signal,
                 "pcm_sha256": hashlib.sha256(case.pcm.astype("<i2").tobytes()).hexdigest(),
-                "label": found.labels[int(case.probabilities.argmax())],
-                "probabilities": _floats(case.probabilities),
+                **_answer(found, case),
                 "files": sorted(
                     str(path.relative_to(folder))
                     for path in files
@@ -237,21 +286,26 @@ def _manifest(found: Golden, files: Sequence[Path], folder: Path) -> dict[str, A
     }
 
 
-def _arrays(case: Case) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {"pcm": case.pcm}
-    if case.features is not None:
-        arrays["features"] = case.features
-    return arrays | {"probabilities": case.probabilities}
+def _answer(found: Golden, case: Case) -> dict[str, Any]:
+    held = [found.labels[number] for number in found.task.decide(case.probabilities)]
+    return {
+        **({"labels": held} if found.task.has_thresholds else {"label": held[0]}),
+        PROBABILITIES: _floats(case.probabilities),
+    }
+
+
+def _all(case: Case) -> dict[str, NDArray[Any]]:
+    return {"pcm": case.pcm, **case.arrays}
 
 
 def _as_npy(_: Golden, case: Case) -> dict[str, bytes]:
-    return {f"{name}.npy": _npy(values) for name, values in _arrays(case).items()}
+    return {f"{name}.npy": _npy(values) for name, values in _all(case).items()}
 
 
 def _as_json(_: Golden, case: Case) -> dict[str, bytes]:
     values = {
         name: found.tolist() if found.dtype == np.int16 else _floats(found)
-        for name, found in _arrays(case).items()
+        for name, found in _all(case).items()
     }
     return {"case.json": json.dumps(values, separators=(",", ":")).encode() + b"\n"}
 
@@ -262,11 +316,9 @@ def _as_c(found: Golden, case: Case) -> dict[str, bytes]:
         comment(case.signal),
         comment(f"A sample is the number / {FULL_SCALE}. Features: the last axis runs fastest."),
     ]
-    arrays = _arrays(case)
-    if "features" in arrays:
-        lines.append(f"#define {prefix.upper()}_FEATURES_TOLERANCE {found.features_tolerance:g}f")
-    lines.append(f"#define {prefix.upper()}_PROBABILITIES_TOLERANCE {found.tolerance:g}f")
-    for name, values in arrays.items():
+    for name, tolerance in found.tolerances.items():
+        lines.append(f"#define {prefix.upper()}_{name.upper()}_TOLERANCE {tolerance:g}f")
+    for name, values in _all(case).items():
         lines += ["", *array(f"{prefix}_{name}", values)]
     made = f"Golden vectors of {found.model['name'] or found.model['file']}, case {case.name}."
     return {f"{prefix}.h": header(f"{prefix}.h", made, lines).encode()}

@@ -25,6 +25,7 @@ IDENTIFIER = b"M001"
 _PARSER = "1.3.0"  # the first version of the schema with audio
 _AUDIO = 4  # ContentProperties.AudioProperties
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
+_SCORE_THRESHOLDING = 3  # ProcessUnitOptions.ScoreThresholdingOptions
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class AudioMetadata:
     name, description, version, license : of the model
     sample_rate, channels : of its input
     labels : name of the associated file with a label a line
+    noun : what a label is
+    threshold : what reaches it is given, what does not is left out; None where all is given
+    explanations : names of the outputs behind the first
     """
 
     name: str
@@ -45,12 +49,16 @@ class AudioMetadata:
     sample_rate: int
     channels: int
     labels: str
+    noun: str = "genre"
+    threshold: float | None = None
+    explanations: tuple[str, ...] = ()
 
 
 def with_metadata(graph: bytes, info: ModelInfo) -> bytes:
     """Write TFLite metadata into a waveform graph, in place of any that it had.
 
-    Scores need no calibration: what the graph gives are probabilities.
+    Scores need no calibration: what the graph gives are probabilities. Of labels with thresholds,
+    `AudioClassifier` knows one for all: the lowest, so that it leaves out no label that holds.
 
     Parameters
     ----------
@@ -67,7 +75,7 @@ def with_metadata(graph: bytes, info: ModelInfo) -> bytes:
     spec = info.front_end
     if spec is None or spec.kind != "waveform":
         raise ConversionError("TFLite metadata are for graphs that take samples: give --waveform")
-    _require_fit(model, spec.window_samples, len(info.labels))
+    _require_fit(model, spec.window_samples, info)
     described = AudioMetadata(
         name=info.name,
         description=info.description,
@@ -76,6 +84,9 @@ def with_metadata(graph: bytes, info: ModelInfo) -> bytes:
         sample_rate=spec.sample_rate,
         channels=1,
         labels=LABELS,
+        noun=info.task.noun,
+        threshold=min(info.task.thresholds, default=None),
+        explanations=info.task.explanations,
     )
     types = schema()
     buffer, entry = types.BufferT(), types.MetadataT()
@@ -131,20 +142,21 @@ def check_metadata(content: bytes, info: ModelInfo) -> None:
             raise ConversionError(
                 f"the TFLite metadata do not match: their {what} is {said}, expected {expected}"
             )
-    _require_fit(parse(split(content)[0]), spec.window_samples, len(info.labels))
+    _require_fit(parse(split(content)[0]), spec.window_samples, info)
 
 
-def _require_fit(model: Any, samples: int, classes: int) -> None:
-    subgraph = model.subgraphs[0]
-    for what, tensors, expected in (
-        ("takes", subgraph.inputs, samples),
-        ("gives", subgraph.outputs, classes),
+def _require_fit(model: Any, samples: int, info: ModelInfo) -> None:
+    subgraph, classes = model.subgraphs[0], len(info.labels)
+    outputs = 1 + len(info.task.explanations)  # at least: of a source, a part may be kept
+    for what, tensors, count, expected in (
+        ("takes", subgraph.inputs, 1, samples),
+        ("gives", subgraph.outputs, outputs, classes),
     ):
         ends = [subgraph.tensors[index] for index in tensors]
         if any(each.shapeSignature is not None and -1 in each.shapeSignature for each in ends):
             continue  # of any length
         shapes = [[int(size) for size in each.shape] for each in ends]
-        if len(shapes) != 1 or [size for size in shapes[0] if size != 1] != [expected]:
+        if len(shapes) < count or [size for size in shapes[0] if size != 1] != [expected]:
             found = " and ".join(" x ".join(map(str, shape)) for shape in shapes)
             unit = "samples" if what == "takes" else "labels"
             raise ConversionError(
@@ -166,11 +178,13 @@ def _packed(described: AudioMetadata) -> bytes:
             builder.PrependUOffsetTRelative(item)
         return int(builder.EndVector())
 
-    def table(size: int, offsets: dict[int, int], scalars: dict[int, int] | None = None) -> int:
+    def table(size: int, offsets: dict[int, int], scalars: dict[int, float] | None = None) -> int:
         """Fields by their slots: other tables, texts and vectors, and numbers."""
         builder.StartObject(size)
         for slot, value in (scalars or {}).items():
-            if isinstance(value, _Number):
+            if isinstance(value, float):
+                builder.PrependFloat32Slot(slot, value, 0.0)
+            elif isinstance(value, _Number):
                 builder.PrependUint32Slot(slot, value, 0)
             else:
                 builder.PrependUint8Slot(slot, value, 0)
@@ -181,13 +195,19 @@ def _packed(described: AudioMetadata) -> bytes:
     text = builder.CreateString
     rate, channels = _Number(described.sample_rate), _Number(described.channels)
     audio = table(2, {}, {0: rate, 1: channels})
-    labels = table(5, {0: text(described.labels), 1: text("a genre a line")}, {2: _AXIS_LABELS})
+    noun = described.noun
+    labels = table(5, {0: text(described.labels), 1: text(f"a {noun} a line")}, {2: _AXIS_LABELS})
     names = text("audio_clip"), text("mono, full scale 1")
     samples = table(7, {0: names[0], 1: names[1], 3: table(3, {1: audio}, {0: _AUDIO})})
-    names = text("probability"), text("of each genre")
+    names = text("probability"), text(f"of each {noun}")
     files, content = vector(labels), table(3, {1: table(0, {})}, {0: 1})
-    scores = table(7, {0: names[0], 1: names[1], 3: content, 6: files})
-    inputs, outputs = vector(samples), vector(scores)
+    of_scores = {0: names[0], 1: names[1], 3: content, 6: files}
+    if described.threshold is not None:
+        thresholding = table(1, {}, {0: described.threshold})
+        of_scores[4] = vector(table(2, {1: thresholding}, {0: _SCORE_THRESHOLDING}))
+    scores = table(7, of_scores)
+    others = [table(7, {0: text(name)}) for name in described.explanations]
+    inputs, outputs = vector(samples), vector(scores, *others)
     subgraphs = vector(table(10, {2: inputs, 3: outputs}))
     texts = {
         0: described.name,
@@ -214,11 +234,15 @@ def _unpacked(buffer: bytes) -> AudioMetadata | None:
         place = field(of, slot)
         return Table(buffer, of.Indirect(place)) if place else Table(buffer, 0)
 
-    def first(of: Table, slot: int) -> Table | None:
-        offset = of.Offset(4 + 2 * slot)
-        if not offset or not of.VectorLen(offset):
-            return None
-        return Table(buffer, of.Indirect(of.Vector(offset)))
+    def every(of: Table | None, slot: int) -> list[Table]:
+        offset = of.Offset(4 + 2 * slot) if of else 0
+        if not of or not offset:
+            return []
+        start = of.Vector(offset)
+        return [Table(buffer, of.Indirect(start + 4 * k)) for k in range(of.VectorLen(offset))]
+
+    def first(of: Table | None, slot: int) -> Table | None:
+        return next(iter(every(of, slot)), None)
 
     def text(of: Table, slot: int) -> str:
         place = field(of, slot)
@@ -230,14 +254,18 @@ def _unpacked(buffer: bytes) -> AudioMetadata | None:
 
     model = Table(buffer, int.from_bytes(buffer[:4], "little"))
     subgraph = first(model, 3)
-    source, result = (first(subgraph, slot) if subgraph else None for slot in (2, 3))
+    source, result = first(subgraph, 2), first(subgraph, 3)
     if source is None or not field(source, 3):
         return None
     content = child(source, 3)
     if number(content, 0, number_types.Uint8Flags) != _AUDIO:
         return None
     audio = child(content, 1)
-    labels = first(result, 6) if result else None
+    labels, unit = first(result, 6), first(result, 4)
+    threshold = None
+    if unit and number(unit, 0, number_types.Uint8Flags) == _SCORE_THRESHOLDING:
+        place = field(child(unit, 1), 0)
+        threshold = float(child(unit, 1).Get(number_types.Float32Flags, place)) if place else 0.0
     return AudioMetadata(
         name=text(model, 0),
         description=text(model, 1),
@@ -246,4 +274,7 @@ def _unpacked(buffer: bytes) -> AudioMetadata | None:
         sample_rate=number(audio, 0, number_types.Uint32Flags),
         channels=number(audio, 1, number_types.Uint32Flags),
         labels=text(labels, 0) if labels else "",
+        noun=text(result, 1).removeprefix("of each ") if result else "",
+        threshold=threshold,
+        explanations=tuple(text(each, 0) for each in every(subgraph, 3)[1:]),
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec, kinds
 from edge_genre.model.container import kind_of
+from edge_genre.model.input import AUDIO
+from edge_genre.task import GENRES, Task
 
 __all__ = ["require_graph", "waveform_spec", "with_front_end"]
 
@@ -32,17 +36,25 @@ def require_graph(spec: FrontEndSpec | None) -> FrontEndSpec:
     return spec
 
 
-def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabilities") -> bytes:
+def with_front_end(
+    graph: bytes,
+    front_end: FrontEndSpec | Mapping[str, FrontEndSpec],
+    *,
+    output: str = "probabilities",
+    task: Task = GENRES,
+) -> bytes:
     """Put a front end in front of a classifier's graph, which stays as it is.
 
     The front end computes in float32, however the classifier is quantized. What the graph gives is
-    always probabilities.
+    always probabilities. Of several inputs, all front ends take the same samples, and frames that
+    are the same are transformed once.
 
     Parameters
     ----------
     graph : TFLite or ONNX, without edge-genre's texts
-    spec : the features that it takes
+    front_end : the features that it takes; of several inputs, by the names of the inputs
     output : what it gives, one of `edge_genre.choices.OUTPUTS`
+    task : what that means; outputs that explain stay behind the answer, by their names
 
     Returns
     -------
@@ -54,14 +66,16 @@ def with_front_end(graph: bytes, spec: FrontEndSpec, *, output: str = "probabili
     ConversionError
         The front end cannot be a graph, does not fit this one, or the graph is damaged.
     """
-    spec, softmax = require_graph(spec), output != "probabilities"
+    front_ends = front_end if isinstance(front_end, Mapping) else {AUDIO: front_end}
+    for spec in front_ends.values():
+        require_graph(spec)
     if kind_of(graph) == "tflite":
         from edge_genre.convert.waveform.tflite_graph import tflite_with_front_end
 
-        return tflite_with_front_end(graph, spec, softmax=softmax)
+        return tflite_with_front_end(graph, front_ends, output, task)
     from edge_genre.convert.waveform.onnx_graph import onnx_with_front_end
 
-    return onnx_with_front_end(graph, spec, softmax=softmax)
+    return onnx_with_front_end(graph, front_ends, output, task)
 
 
 def waveform_spec(spec: FrontEndSpec) -> FrontEndSpec:

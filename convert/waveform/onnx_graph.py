@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,22 +10,31 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_genre.convert.waveform.ends import ends
 from edge_genre.convert.waveform.graph import Writer
 from edge_genre.engines import fitted
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.graph import Value
+from edge_genre.task import Task
 
 INPUT, OUTPUT = "samples", "probabilities"
 _PREFIX = "front_end/"
 _OLDEST = 13  # opset: the first with the operators in the form that is used here
 _AXES_AS_INPUT = 18
+# By their names in `edge_genre.task.Task.operator`.
+_OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "softmax": ("Softmax", {"axis": -1}),
+    "sigmoid": ("Sigmoid", {}),
+    "exponential": ("Exp", {}),
+}
 
 
 class OnnxWriter(Writer):
     """Collects nodes and initializers."""
 
     def __init__(self, opset: int) -> None:
+        super().__init__()
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self._opset = opset
@@ -88,11 +97,14 @@ class OnnxWriter(Writer):
             "maximum": "Max",
             "root": "Sqrt",
             "log": "Log",
+            "exp": "Exp",
         }[what]
         return self.emit(operator, [value.key for value in values])
 
 
-def onnx_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> bytes:
+def onnx_with_front_end(
+    graph: bytes, front_ends: Mapping[str, FrontEndSpec], output: str, task: Task
+) -> bytes:
     """See `edge_genre.convert.waveform.with_front_end`."""
     try:
         model = onnx.load_from_string(graph)
@@ -101,15 +113,49 @@ def onnx_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> b
     inner = model.graph
     stored = {each.name for each in inner.initializer}
     inputs = [each for each in inner.input if each.name not in stored]
-    if len(inputs) != 1 or len(inner.output) != 1:
-        raise ConversionError(
-            f"the ONNX graph has {len(inputs)} inputs and {len(inner.output)} outputs, "
-            "expected one of each"
-        )
-    (taken,), (given,) = inputs, inner.output
+    names, outputs = ([each.name for each in side] for side in (inputs, inner.output))
+    found = ends("ONNX", names, outputs, front_ends, task.explanations)
     opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
     if opset < _OLDEST:
         raise ConversionError(f"the ONNX graph has opset {opset}, {_OLDEST} or newer expected")
+    writer = OnnxWriter(opset)
+    samples, probabilities = (_unused(inner, name) for name in (INPUT, OUTPUT))
+    window = found.front_ends[0].window_samples
+    for taken, spec in zip(inputs, found.front_ends, strict=True):
+        shape = _fitted(taken, spec)
+        features = spec.graph(writer, Value(samples, (1, window)))
+        writer.nodes.append(
+            helper.make_node("Reshape", [features.key, writer._whole(shape)], [taken.name])
+        )
+    before = len(writer.nodes)
+    given = inner.output[found.answer]
+    sizes = _sizes(given)
+    result, operator = given.name, task.operator(output)
+    if operator is not None:
+        name, attributes = _OPERATORS[operator]
+        result = writer.emit(name, [result], **attributes)
+    elif task.adds_up and _rounded(inner, result) and isinstance(sizes[-1], int):
+        result = writer.scaled_to_one(Value(result, tuple(sizes))).key
+    nodes = [*writer.nodes[:before], *inner.node, *writer.nodes[before:]]
+    if result != given.name:
+        nodes.append(helper.make_node("Identity", [result], [probabilities]))
+        result = probabilities
+    others = [inner.output[number] for number in found.explanations.values()]
+    kept = [each for each in inner.input if each.name in stored]
+    for field, values in (
+        (inner.node, nodes),
+        (inner.input, [_floats(samples, [1, window]), *kept]),
+        (inner.output, [_floats(result, sizes), *(_floats(o.name, _sizes(o)) for o in others)]),
+    ):
+        del field[:]
+        field.extend(values)
+    inner.initializer.extend(writer.initializers)
+    del inner.value_info[:]  # shapes that were inferred for a free batch
+    return bytes(model.SerializeToString())
+
+
+def _fitted(taken: Any, spec: FrontEndSpec) -> tuple[int, ...]:
+    """The shape in which an input takes features."""
     sizes = [each.dim_value or None for each in taken.type.tensor_type.shape.dim]
     shape = fitted((1, *sizes[1:]), spec.shape)
     if shape is None:
@@ -117,38 +163,17 @@ def onnx_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> b
         raise ConversionError(
             f"the model takes {wanted}, but its front end gives {' x '.join(map(str, spec.shape))}"
         )
-    writer = OnnxWriter(opset)
-    samples, probabilities = (_unused(inner, name) for name in (INPUT, OUTPUT))
-    features = spec.graph(writer, Value(samples, (1, spec.window_samples)))
-    writer.nodes.append(
-        helper.make_node("Reshape", [features.key, writer._whole(shape)], [taken.name])
-    )
-    before = len(writer.nodes)
-    sizes = [each.dim_value or each.dim_param or None for each in given.type.tensor_type.shape.dim]
-    row: list[Any] = [1, *sizes[1:]]
-    result = given.name
-    if softmax:
-        result = writer.emit("Softmax", [result], axis=-1)
-    elif _rounded(inner, result) and isinstance(row[-1], int):
-        result = writer.scaled_to_one(Value(result, tuple(row))).key
-    nodes = [*writer.nodes[:before], *inner.node, *writer.nodes[before:]]
-    if result != given.name:
-        nodes.append(helper.make_node("Identity", [result], [probabilities]))
-        result = probabilities
-    ends = [
-        helper.make_tensor_value_info(samples, TensorProto.FLOAT, [1, spec.window_samples]),
-        helper.make_tensor_value_info(result, TensorProto.FLOAT, row if sizes else None),
-    ]
-    for field, values in (
-        (inner.node, nodes),
-        (inner.input, [ends[0], *(each for each in inner.input if each.name in stored)]),
-        (inner.output, ends[1:]),
-    ):
-        del field[:]
-        field.extend(values)
-    inner.initializer.extend(writer.initializers)
-    del inner.value_info[:]  # shapes that were inferred for a free batch
-    return bytes(model.SerializeToString())
+    return shape
+
+
+def _floats(name: str, sizes: list[Any]) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes or None)
+
+
+def _sizes(tensor: Any) -> list[Any]:
+    """The shape of an output for one window; none where it is not known."""
+    sizes = [each.dim_value or each.dim_param or None for each in tensor.type.tensor_type.shape.dim]
+    return [1, *sizes[1:]] if sizes else []
 
 
 def _rounded(graph: Any, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,20 +17,29 @@ from edge_genre.convert.tflite.flatbuffer import (
     parse,
     schema,
 )
+from edge_genre.convert.waveform.ends import ends
 from edge_genre.convert.waveform.graph import Writer
 from edge_genre.engines import fitted
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.graph import Value
+from edge_genre.task import Task
 
 INPUT, OUTPUT = "samples", "probabilities"
 _PREFIX = "front_end/"
+# By their names in `edge_genre.task.Task.operator`.
+_OPERATORS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
+    "softmax": ("SOFTMAX", "SoftmaxOptions", {"beta": 1.0}),
+    "sigmoid": ("LOGISTIC", None, {}),
+    "exponential": ("EXP", "ExpOptions", {}),
+}
 
 
 class TfliteWriter(Writer):
     """Adds operators behind one another, to be put in front of those of a subgraph."""
 
     def __init__(self, model: Any) -> None:
+        super().__init__()
         self.model, self.subgraph = model, model.subgraphs[0]
         self.operators: list[Any] = []
         self._types = schema()
@@ -125,57 +134,73 @@ class TfliteWriter(Writer):
             "maximum": ("MAXIMUM", "MaximumMinimumOptions"),
             "root": ("SQRT", None),
             "log": ("LOG", None),
+            "exp": ("EXP", "ExpOptions"),
         }[what]
         return self.emit(code, [value.key for value in values], self.tensor(what, shape), options)
 
 
-def tflite_with_front_end(graph: bytes, spec: FrontEndSpec, *, softmax: bool) -> bytes:
+def tflite_with_front_end(
+    graph: bytes, front_ends: Mapping[str, FrontEndSpec], output: str, task: Task
+) -> bytes:
     """See `edge_genre.convert.waveform.with_front_end`."""
     model = parse(graph)
     subgraph, types = model.subgraphs[0], schema().TensorType
-    if len(subgraph.inputs) != 1 or len(subgraph.outputs) != 1:
-        raise ConversionError(
-            f"the TFLite graph has {len(subgraph.inputs)} inputs and {len(subgraph.outputs)} "
-            "outputs, expected one of each"
-        )
-    taken = int(subgraph.inputs[0])
-    target = subgraph.tensors[taken]
-    shape = tuple(int(size) for size in target.shape)
-    if fitted(shape, spec.shape) is None:
-        raise ConversionError(
-            f"the model takes {' x '.join(map(str, shape))}, but its front end gives "
-            f"{' x '.join(map(str, spec.shape))}"
-        )
-    target.shapeSignature = None  # of any length no longer
+    taken, given = (
+        [subgraph.tensors[index].name.decode() for index in indices]
+        for indices in (subgraph.inputs, subgraph.outputs)
+    )
+    found = ends("TFLite", taken, given, front_ends, task.explanations)
+    for index, spec in zip(subgraph.inputs, found.front_ends, strict=True):
+        _require_fit(subgraph.tensors[index], spec)
     writer = TfliteWriter(model)
-    samples = add_tensor(model, subgraph, INPUT, (1, spec.window_samples), types.FLOAT32)
-    features = spec.graph(writer, Value(samples, (1, spec.window_samples)))
-    fitting = writer.reshape(features, shape)
-    if target.type == types.FLOAT32:
-        _replace_output(writer, fitting.key, taken)
-    else:
-        writer.emit("QUANTIZE", [fitting.key], taken, "QuantizeOptions")
+    window = found.front_ends[0].window_samples
+    samples = add_tensor(model, subgraph, INPUT, (1, window), types.FLOAT32)
+    for index, spec in zip(map(int, subgraph.inputs), found.front_ends, strict=True):
+        target = subgraph.tensors[index]
+        target.shapeSignature = None  # of any length no longer
+        features = spec.graph(writer, Value(samples, (1, window)))
+        fitting = writer.reshape(features, [int(size) for size in target.shape])
+        if target.type == types.FLOAT32:
+            _replace_output(writer, fitting.key, index)
+        else:
+            writer.emit("QUANTIZE", [fitting.key], index, "QuantizeOptions")
     subgraph.operators = writer.operators + operators(subgraph)
     subgraph.inputs = np.array([samples], np.int32)
 
     behind = TfliteWriter(model)
-    given = int(subgraph.outputs[0])
-    result = _in_float(behind, given)
-    if softmax:
-        output = behind.tensor("softmax", result.shape)
-        behind.emit("SOFTMAX", [result.key], output, "SoftmaxOptions", beta=1.0)
-        result = Value(output, result.shape)
-    elif result.key != given or _rounded(model, given):
+    answer = int(subgraph.outputs[found.answer])
+    result, operator = _in_float(behind, answer), task.operator(output)
+    if operator is not None:
+        code, options, values = _OPERATORS[operator]
+        changed = behind.tensor(operator, result.shape)
+        behind.emit(code, [result.key], changed, options, **values)
+        result = Value(changed, result.shape)
+    elif task.adds_up and (result.key != answer or _rounded(model, answer)):
         result = behind.scaled_to_one(result)
+    outputs = [result.key]
+    for name, number in found.explanations.items():
+        outputs.append(_in_float(behind, int(subgraph.outputs[number])).key)
+        subgraph.tensors[outputs[-1]].name = name.encode()
     subgraph.operators += behind.operators
-    subgraph.tensors[result.key].name = OUTPUT.encode()
-    subgraph.outputs = np.array([result.key], np.int32)
+    name = _PREFIX + OUTPUT if OUTPUT in found.explanations else OUTPUT
+    subgraph.tensors[result.key].name = name.encode()
+    subgraph.outputs = np.array(outputs, np.int32)
 
     # What names or describes the old input and output.
     model.signatureDefs = []
     model.metadata = [each for each in model.metadata or [] if each.name != b"TFLITE_METADATA"]
     model.description = None
     return pack(model)
+
+
+def _require_fit(taken: Any, spec: FrontEndSpec) -> None:
+    """Refuse an input that does not take a front end's features."""
+    shape = tuple(int(size) for size in taken.shape)
+    if fitted(shape, spec.shape) is None:
+        raise ConversionError(
+            f"the model takes {' x '.join(map(str, shape))}, but its front end gives "
+            f"{' x '.join(map(str, spec.shape))}"
+        )
 
 
 def _in_float(writer: TfliteWriter, tensor: int) -> Value:

@@ -67,8 +67,9 @@ class SelfTest:
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON; of one input without a list around them."""
         values = asdict(self)
+        values["features"] = [list(each) for each in self.features]
         if len(self.features) == 1:
-            (values["features"],) = self.features
+            (values["features"],) = values["features"]
             (values["features_tolerance"],) = self.features_tolerance
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 

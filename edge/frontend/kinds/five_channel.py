@@ -47,7 +47,7 @@ class FiveChannel(MfccDeltas):
 
     @property
     def made_of_levels(self) -> bool:
-        """Beats and chroma are made of more."""
+        """Beats and chroma need spectra."""
         return False
 
     @property

@@ -56,6 +56,21 @@ def test_tracks_of_a_part(tmp_path: Path) -> None:
     np.testing.assert_allclose(full.decibels(0)[0, 0], 100 / 255 * 80 - 80, atol=1e-5)
 
 
+def test_labels_may_be_many(tmp_path: Path) -> None:
+    many = np.array([[1, 1], [0, 0], [0, 1]])
+    for kind in (np.uint8, np.int64, np.bool_):
+        file = FeaturesFile.read(written(tmp_path, y=many.astype(kind)))
+        assert file.labels.tolist() == many.tolist()
+        assert file.labels.dtype == np.int64
+    for wrong, message in (
+        (many * 2, "y goes from 0 to 2, but only 0 and 1"),
+        (many[:, :1], r"of shape \(3, 1\), expected a class of each track, or .* shape \(3, 2\)"),
+        (many.astype(np.float32), "y is float32"),
+    ):
+        with pytest.raises(DataError, match=message):
+            FeaturesFile.read(written(tmp_path, y=wrong))
+
+
 def test_names_and_groups_may_be_others_or_missing(tmp_path: Path) -> None:
     group = np.array(["x", "x", "y"])
     file = FeaturesFile.read(

@@ -1,5 +1,7 @@
 """TFLite metadata, read back here and by the schema module of MediaPipe."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,12 +14,14 @@ from edge_genre.convert.tflite.metadata import (
     read_metadata,
     with_metadata,
 )
-from edge_genre.convert.waveform import waveform_spec
+from edge_genre.convert.waveform import waveform_spec, with_front_end
 from edge_genre.errors import ConversionError
 from edge_genre.model.file import attach
+from edge_genre.task import Task
 from tests.support import models_on_the_fly as small
 from tests.support.models_on_the_fly import LABELS, SPEC
 from tests.support.requirements import require_package
+from tests.support.tflite_on_the_fly import tflite_graph
 
 WAVEFORM = waveform_spec(SPEC)
 
@@ -136,3 +140,38 @@ def test_damaged_metadata() -> None:
     model.buffers[entry.buffer].data = np.frombuffer(b"\x10\0\0\0M001\xff\xff", np.uint8)
     with pytest.raises(ConversionError, match="metadata are damaged"):
         read_metadata(flatbuffer.pack(model))
+
+
+MANY = small.info(
+    front_end=WAVEFORM, task=Task(kind="multi_label", noun="mood", thresholds=(0.3, 0.2, 0.6))
+)
+
+
+def test_many_labels_have_the_lowest_of_their_thresholds() -> None:
+    found = read_metadata(with_metadata(graph(), MANY))
+    assert found is not None
+    assert found.threshold == pytest.approx(0.2)
+    assert found.noun == "mood"
+    schema = require_package("mediapipe.tasks.metadata.metadata_schema_py_generated")
+    model = flatbuffer.parse(with_metadata(graph(), MANY))
+    (entry,) = [each for each in model.metadata if each.name == NAME]
+    buffer = bytes(model.buffers[entry.buffer].data)
+    result = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(buffer, 0))
+    (scores,) = result.subgraphMetadata[0].outputTensorMetadata
+    (unit,) = scores.processUnits
+    assert unit.optionsType == schema.ProcessUnitOptions.ScoreThresholdingOptions
+    assert unit.options.globalScoreThreshold == pytest.approx(0.2)
+
+
+def test_outputs_that_explain_are_described_behind_the_answer() -> None:
+    info = replace(INFO, task=Task(explanations=("attention", "beat")))
+    joined = with_front_end(
+        tflite_graph(explanation="attention"), SPEC, task=Task(explanations=("attention",))
+    )
+    with pytest.raises(ConversionError, match="gives 1 x 3 and 1 x 22, but there are 3 labels"):
+        with_metadata(joined, info)
+    info = replace(INFO, task=Task(explanations=("attention",)))
+    found = read_metadata(with_metadata(joined, info))
+    assert found is not None
+    assert found.explanations == ("attention",)
+    assert found.threshold is None

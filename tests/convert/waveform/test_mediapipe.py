@@ -22,6 +22,10 @@ from edge_genre.model.bundled import bundled_models
 from edge_genre.model.container import split
 from edge_genre.model.file import read, write
 from edge_genre.model.input import audio_input
+from edge_genre.task import Task
+from tests.support import models_on_the_fly as small
+from tests.support.signals import music
+from tests.support.tflite_on_the_fly import tflite_graph
 
 try:
     for library in ("libEGL.so.1", "libGLESv2.so.2"):  # which its own needs when it is first used
@@ -177,3 +181,35 @@ def test_a_file_without_metadata_does_not_load(tmp_path: Path) -> None:
     path.write_bytes(with_front_end(graph, model.info.front_end, output=model.info.output))
     with pytest.raises(ValueError, match="require TFLite Model Metadata"):
         audio.AudioClassifier.create_from_options(options(path))
+
+
+TASK = Task(kind="multi_label", noun="mood", thresholds=(0.45, 0.55, 0.9))
+
+
+@pytest.mark.parametrize("explanations", [(), ("attention",)])
+def test_many_labels(tmp_path: Path, explanations: tuple[str, ...]) -> None:
+    """All that may hold, by the lowest threshold; an app compares with the others."""
+    task = replace(TASK, explanations=explanations)
+    described = small.info(front_end=waveform_spec(small.SPEC), task=task)
+    specs = {"log_mel": small.SPEC, "mfcc": small.MFCC.replace(normalize="mean_variance")}
+    graph = tflite_graph(
+        {name: spec.shape for name, spec in specs.items()},
+        many=True,
+        explanation="".join(explanations),
+    )
+    path = tmp_path / "moods.tflite"
+    write(path, with_metadata(with_front_end(graph, specs, task=task), described), described)
+    classifier = Classifier.load(path)
+    counts = set()
+    with audio.AudioClassifier.create_from_options(options(path)) as mediapipe:
+        for seed in range(6):
+            samples = music(small.SPEC.window_samples, small.SPEC.sample_rate, seed=seed)
+            expected = dict(zip(small.LABELS, classifier.probabilities(samples), strict=True))
+            (result,) = mediapipe.classify(AudioData.create_from_array(samples, 22_050))
+            answer, *others = result.classifications
+            assert len(others) == len(explanations)
+            found = {each.category_name: each.score for each in answer.categories}
+            above = {label: value for label, value in expected.items() if value >= 0.45}
+            assert found == pytest.approx(above, abs=1e-5)
+            counts.add(len(found))
+    assert len(counts) > 1  # or the threshold would not have been tried

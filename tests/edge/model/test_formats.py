@@ -41,6 +41,50 @@ def test_the_answer_of_0_1_0_is_today_s(name: str) -> None:
     assert window.probabilities == pytest.approx(expected, abs=1e-3)
 
 
+FORMAT_2 = FOLDER.parent / "format_2"
+ANSWERS_2: dict[str, dict[str, Any]] = json.loads((FORMAT_2 / "answers.json").read_text())
+
+
+def test_every_file_of_format_2_has_its_answer() -> None:
+    found = {path.name for path in FORMAT_2.iterdir() if path.suffix in (".tflite", ".onnx")}
+    assert found == set(ANSWERS_2)
+
+
+@pytest.mark.parametrize("name", ANSWERS_2)
+def test_the_answer_of_the_first_version_with_format_2_is_today_s(name: str) -> None:
+    classifier = Classifier.load(FORMAT_2 / name, check=False)
+    assert classifier.info.format_version == 2
+    assert classifier.self_test() is not None
+    with AudioFile(clip()) as audio:
+        window = next(classifier.stream(audio, explain=True))
+    expected = ANSWERS_2[name]
+    assert list(window.labels) == expected["labels"]
+    assert window.probabilities == pytest.approx(expected["probabilities"], abs=1e-3)
+    explanations = {
+        each: [moment.value for moment in moments] for each, moments in window.explanations.items()
+    }
+    assert set(explanations) == set(expected["explanations"])
+    for each, values in expected["explanations"].items():
+        assert explanations[each] == pytest.approx(values, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_what_format_2_says(kind: str) -> None:
+    many, two, explained = (
+        model_file.read(FORMAT_2 / f"{name}.{kind}").info
+        for name in ("many-labels", "two-inputs", "explained")
+    )
+    assert many is not None
+    assert many.task == Task(
+        kind="multi_label", noun="mood", background="calm", thresholds=(0.5, 0.25, 0.2)
+    )
+    assert two is not None
+    assert [each.name for each in two.inputs] == ["log_mel", "mfcc"]
+    assert [each.front_end.hash for each in two.inputs] == ["963e6320209d9ec8", "a1251ab0f1744f21"]
+    assert explained is not None
+    assert explained.task.explanations == ("attention",)
+
+
 @pytest.mark.parametrize("kind", ["tflite", "onnx"])
 def test_what_0_1_0_wrote_is_all_there(kind: str) -> None:
     info = model_file.read(FOLDER / f"small-fp32.{kind}").info
@@ -85,6 +129,14 @@ def test_what_may_be_missing(tmp_path: Path, kind: str, key: str, default: objec
     features = np.ones(Classifier.load(whole).spec.shape, np.float32)
     answers = [Classifier.load(each).run(features) for each in (path, whole)]
     np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize("key", ["inputs", "task", "output"])
+def test_what_must_not_be_missing_of_format_2(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "small.onnx"
+    path.write_bytes(edited((FORMAT_2 / "two-inputs.onnx").read_bytes(), {}, without=key))
+    with pytest.raises(ModelError, match=f"not as expected: KeyError\\('{key}'"):
+        model_file.read(path)
 
 
 @pytest.mark.parametrize("key", ["front_end", "front_end_hash", "output"])

@@ -130,7 +130,7 @@ def _assigned(
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-np.floor(np.log2(counts.sum(axis=1)[order])), kind="stable")]
     part = np.zeros(len(counts), np.int64)
-    filled = np.zeros((len(shares), len(classes)))
+    filled = np.zeros((len(shares), len(names)))
     for number in order:
         part[number] = np.argmin(_cost(filled, fractions[number], shares))
         filled[part[number]] += fractions[number]

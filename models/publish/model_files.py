@@ -59,6 +59,7 @@ def write_model_files(
         No form of a format agrees with the network.
     """
     metrics = OBJECTIVES[recipe.task.kind].metrics.read(run)
+    temperature = metrics.song_temperature
     task = metrics.decided(recipe.task).of_labels(data.tracks.genres)
     facts = _training_facts(data, metrics, recipe)
     paths = []
@@ -68,7 +69,7 @@ def write_model_files(
         for suffix in recipe.formats:
             forms = _converted(run, data, recipe, task, suffix, windows, name, license)
             classifiers = [Classifier.load(form) for form in forms]
-            results = [_evaluated(each, data, task, metrics.song_temperature) for each in classifiers]
+            results = [_evaluated(each, data, task, temperature) for each in classifiers]
             # The first of those that recognise most.
             rights = [rightness(each) for each, _ in results]
             best = rights.index(max(rights))
@@ -82,7 +83,7 @@ def write_model_files(
                     {"data": f"validation tracks of {data.name}; split: {data.split}", **row}
                     for row in figures(*results[best])
                 ),
-                song_temperature=metrics.song_temperature,
+                song_temperature=temperature,
             )
             paths.append(output / f"{name}.{suffix}")
             write(paths[-1], split(classifiers[best].model.content)[0], info)

@@ -23,7 +23,7 @@ import edge_genre.convert
 from edge_genre import errors
 from edge_genre.benchmarks.markdown import part
 from edge_genre.demo import clip
-from edge_genre.frontend import FrontEndSpec, kinds
+from edge_genre.frontend import PRESETS, FrontEndSpec, kinds
 from edge_genre.listening.playing import Playing
 from edge_genre.model import self_test
 from edge_genre.model.bundled import bundled_models
@@ -111,6 +111,13 @@ def test_every_key_of_a_model_file_is_documented() -> None:
 def test_every_key_of_a_front_end_is_documented() -> None:
     fields = [dataclasses.fields(kinds.named(name)) for name in kinds.names()]
     assert keys_of("front-ends.md", "Keys") == {each.name for kind in fields for each in kind}
+
+
+def test_every_preset_is_explained() -> None:
+    text = (ROOT / "docs/reference/front-ends.md").read_text()
+    explained = text.partition("<!-- /presets -->")[2].partition("\n## ")[0]
+    for name in PRESETS:
+        assert f"`{name.removesuffix('-first')}`" in explained, name
 
 
 def test_every_key_of_a_result_is_documented() -> None:

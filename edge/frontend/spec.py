@@ -130,6 +130,18 @@ class FrontEndSpec:
         raise NotImplementedError
 
     @property
+    def made_of_levels(self) -> bool:
+        """Whether ``finish`` is given log-mel levels of the power of single frames, and no more.
+
+        Training changes such levels, as a room or a coder would, and files of levels hold them.
+        """
+        return False
+
+    def of_frames(self) -> FrontEndSpec:
+        """The same without all that ``finish`` alone does: what rows of frames depend on."""
+        return self
+
+    @property
     def no_graph(self) -> str | None:
         """Why this front end cannot be a part of a graph; None if it can."""
         return "nobody has written it as one"

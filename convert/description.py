@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from edge_genre.convert.tflite.metadata import check_metadata
 from edge_genre.errors import ConversionError, ModelError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.model.file import ModelInfo, read
-from edge_genre.model.input import audio_input
 
 INSIDE = "front_end_in_graph"
 
@@ -31,6 +31,13 @@ class Description:
     info: ModelInfo
     output: str | None
     inside: dict[str, Any]
+
+    def in_order(self, names: Sequence[str]) -> Description:
+        """The same with several inputs in another order."""
+        inputs = {each.name: each for each in self.info.inputs}
+        if len(inputs) < 2:
+            return self
+        return replace(self, info=replace(self.info, inputs=tuple(inputs[name] for name in names)))
 
 
 def described(source: Path, options: ConversionOptions) -> Description:
@@ -51,7 +58,7 @@ def described(source: Path, options: ConversionOptions) -> Description:
     if options.labels is None:
         raise ConversionError(f"{source}: says nothing of its classes: give them with --labels")
     info = ModelInfo(
-        inputs=audio_input(options.spec),
+        inputs=options.inputs,
         labels=tuple(options.labels),
         name=options.name or source.stem,
         version="1",

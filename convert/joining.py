@@ -10,6 +10,7 @@ import numpy as np
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.report import FORCED, REFUSED, FormatResult, WaveformResult
 from edge_genre.convert.tasks import JoinFrontEnd
+from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.windows import load_windows
 from edge_genre.convert.waveform import require_graph, waveform_spec
 from edge_genre.convert.waveform.comparison import judge_front_end
@@ -37,13 +38,13 @@ class Joiner:
         spec, data = waveform_spec(self._spec), self._options.music
         windows = load_windows(
             data if data is not None and data.is_dir() else None,  # a file holds features
-            spec=spec,
-            shape=spec.shape,
+            inputs=one_input(spec.shape),
+            specs=[spec],
             labels=conversion.description.info.labels,
             wanted=min(_WINDOWS, max(1, _SAMPLES // spec.window_samples)),
         )
         self._samples, self._origin = conversion.folder / "samples.npy", windows.origin
-        np.save(self._samples, windows.features)
+        np.save(self._samples, windows.features[0])
 
     def join(self, result: FormatResult, graph: Path) -> tuple[FormatResult, Path]:
         """Put the front end into a graph that agrees, and compare it with the split form."""

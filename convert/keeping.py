@@ -56,7 +56,7 @@ def _info(result: FormatResult, conversion: Conversion) -> ModelInfo:
         spec, inside, output = waveform_spec(spec), inside_graph(spec), "probabilities"
     return replace(
         conversion.description.info,
-        inputs=audio_input(spec),
+        inputs=audio_input(spec) if options.waveform else conversion.description.info.inputs,
         output=output,
         quantization=result.quantization,
         provenance={

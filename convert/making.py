@@ -50,14 +50,14 @@ class Maker:
             exported = self._export_done()
             if exported.status != "done":
                 return exported
-            source = Opening(str(self._exact), input_shape=source.input_shape)
+            source = Opening(str(self._exact), inputs=source.inputs)
         # The dynamic form has variants, of which it takes the one that agrees on these windows.
         calibrated = quantization in ("dynamic", "int8")
         options = {
             "quantize": quantization,
             "target": self._options.target,
             "integer_io": self._options.integer_io and quantization == "int8",
-            "probabilities": self._original.output != "probabilities",
+            "activation": None if self._original.output == "probabilities" else "softmax",
         }
         calibration = self._original.calibration if calibrated else None
         return self._children.run(WriteTFLite(source, str(graph), calibration, options))
@@ -69,11 +69,10 @@ class Maker:
         if quantization == "fp32":
             shutil.copyfile(self._exact, graph)
             return exported
-        shape = self._original.opening.input_shape
-        assert shape is not None
+        inputs = self._original.opening.inputs
         calibration = self._original.calibration if quantization == "int8" else None
         return self._children.run(
-            QuantizeONNX(str(self._exact), str(graph), quantization, calibration, shape)
+            QuantizeONNX(str(self._exact), str(graph), quantization, calibration, inputs)
         )
 
     def _export(self) -> Outcome[Made]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_genre.choices import OUTPUTS, QUANTIZATIONS, SUFFIXES, TARGETS
+from edge_genre.convert.tensors import TensorSpec, one_input
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
+from edge_genre.model.input import AUDIO, Input
 
 DEFAULT = ("fp32", "dynamic")
 TIMEOUT = 900.0
@@ -29,12 +31,13 @@ class ConversionOptions:
     quantize : of ``"fp32"``, ``"fp16"``, ``"dynamic"``, ``"int8"``; fp32 and dynamic if left out,
         and of a TFLite file, which cannot be quantized again, what it is
     labels : the classes in the order of the outputs; a source that describes itself has them
-    front_end : a spec or a preset's name; None for a source that describes itself, or whose
-        features are not audio's
+    front_end : a spec or a preset's name, of several inputs one for each by its name; None for a
+        source that describes itself, or whose features are not audio's
     outputs : what the source's outputs are; found out where it is left out
     architecture : of a PyTorch checkpoint: a bundled name or ``path/to/file.py:ClassName``
     custom : a Python file with the source's own Keras layers
-    input_shape : of one window, where neither source nor front end says
+    input_shape : of one window, where neither source nor front end says, or of several inputs one
+        for each by its name
     calibrate : a folder of audio or a file of features, see `load_windows`: 8-bit layers take the
         ranges of their values from a part of it, and all formats are compared on the others.
         Needed for int8
@@ -57,11 +60,11 @@ class ConversionOptions:
     to: Sequence[str] = ("tflite",)
     quantize: Sequence[str] | None = None
     labels: Sequence[str] | None = None
-    front_end: FrontEndSpec | str | None = None
+    front_end: FrontEndSpec | str | Mapping[str, FrontEndSpec | str] | None = None
     outputs: str | None = None
     architecture: str | None = None
     custom: str | Path | None = None
-    input_shape: Sequence[int] | None = None
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None
     calibrate: str | Path | None = None
     target: str = "litert"
     integer_io: bool = False
@@ -75,7 +78,7 @@ class ConversionOptions:
 
     def __post_init__(self) -> None:
         self._require_known()
-        _ = self.spec  # an unknown preset is said at once
+        _ = self.inputs  # an unknown preset is said at once
         if "int8" in (self.quantize or ()) and self.calibrate is None:
             raise ConversionError(
                 "int8 needs music to calibrate with: give a folder of audio or a file of features "
@@ -89,10 +92,23 @@ class ConversionOptions:
             )
 
     @property
-    def spec(self) -> FrontEndSpec | None:
-        """The front end, a preset by its numbers."""
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs of audio, presets by their numbers."""
         given = self.front_end
-        return FrontEndSpec.preset(given) if isinstance(given, str) else given
+        named = given if isinstance(given, Mapping) else {AUDIO: given}
+        return tuple(
+            Input(name, FrontEndSpec.preset(spec) if isinstance(spec, str) else spec)
+            for name, spec in named.items()
+            if spec is not None
+        )
+
+    @property
+    def shapes(self) -> tuple[TensorSpec, ...]:
+        """The shapes that are given; the name of a single one may be any."""
+        given = self.input_shape
+        if isinstance(given, Mapping):
+            return tuple(TensorSpec(name, tuple(shape)) for name, shape in given.items())
+        return () if given is None else one_input(given)
 
     @property
     def music(self) -> Path | None:

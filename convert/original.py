@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from edge_genre.convert.description import Description
 from edge_genre.convert.isolation import Children, Outcome
 from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.tasks import Describe, ModelFacts, Opening, RunSource
-from edge_genre.convert.verify.windows import UNKNOWN, Windows, load_windows
+from edge_genre.convert.tensors import TensorSpec, matched, save
+from edge_genre.convert.verify.windows import UNKNOWN, load_windows
 from edge_genre.errors import ConversionError
 from edge_genre.softmax import softmax
 
@@ -32,7 +34,7 @@ class Original:
     probabilities : float32 [shape=(windows, classes)]
     labels : class of each window, int; `UNKNOWN` where nobody said
     origin : where the windows are from, in words
-    features : the windows, a ``.npy`` file
+    features : the windows, as a file of `edge_genre.convert.tensors`
     calibration : windows to take ranges of 8 bits from, likewise
     calibrated : how many these are
     """
@@ -76,30 +78,40 @@ def run_original(
         There are no windows, or the model cannot be opened, does not run on them, or gives
         something else than a number for each label.
     """
-    shape = None if options.input_shape is None else tuple(options.input_shape)
     custom = None if options.custom is None else str(options.custom)
-    opening = Opening(str(source.absolute()), options.architecture, custom, shape)
+    opening = Opening(str(source.absolute()), options.architecture, custom, options.shapes)
     options.tell("source", "windows")
-    calibration, windows = _windows(source, options, described, opening, children).parts()
-    features, outputs = folder / "windows.npy", folder / "reference.npy"
-    np.save(features, windows.features)
-    np.save(folder / "calibration.npy", calibration.features)
+    inputs = _inputs(source, described, opening, children)
+    names = tuple(each.name for each in inputs)
+    opening = replace(opening, inputs=_shapes_of(options.shapes, names))
+    specs = [each.front_end for each in described.info.inputs]
+    labels = described.info.labels
+    found = load_windows(options.music, inputs=inputs, specs=specs, labels=labels)
+    calibration, windows = found.parts()
+    outputs = folder / "reference.npy"
+    paths = [folder / "windows.npz", folder / "calibration.npz"]
+    for path, each in zip(paths, (windows, calibration), strict=True):
+        save(path, each.features)
     options.tell("source", "running")
-    facts = required(source, children.run(RunSource(opening, str(features), str(outputs))))
+    task = RunSource(opening, names, len(labels), (), str(paths[0]), str(outputs))
+    facts = required(source, children.run(task))
+    # From here on all is in the model's own order.
+    order = matched([each.name for each in facts.inputs], names)
+    for path, each in zip(paths, (windows, calibration), strict=True):
+        save(path, [each.features[index] for index in order])
     rows = np.load(outputs)
-    _require_rows(source, rows, len(described.info.labels))
     output = described.output or meaning(rows)
     return Original(
         path=source,
         sha256=_sha256(source),
-        opening=replace(opening, input_shape=_fixed(facts)),
+        opening=replace(opening, inputs=facts.inputs, outputs=facts.outputs),
         facts=facts,
         output=output,
         probabilities=probabilities(rows, output),
         labels=windows.labels,
         origin=windows.origin,
-        features=str(features),
-        calibration=str(folder / "calibration.npy"),
+        features=str(paths[0]),
+        calibration=str(paths[1]),
         calibrated=len(calibration),
     )
 
@@ -136,36 +148,32 @@ def probabilities(outputs: NDArray[np.float32], meaning: str) -> NDArray[np.floa
     return np.asarray(rows / rows.sum(axis=1, keepdims=True), np.float32)
 
 
-def _windows(
-    source: Path,
-    options: ConversionOptions,
-    described: Description,
-    opening: Opening,
-    children: Children,
-) -> Windows:
-    spec = described.info.front_end
-    shape = spec.shape if spec else opening.input_shape
-    if shape is None:
-        # A model of other features: only its file knows what it takes.
-        facts = required(source, children.run(Describe(opening)))
-        if None in facts.input_shape:
-            raise ConversionError(f"{source}: takes windows of any length: give --input-shape")
-        shape = _fixed(facts)
-    return load_windows(options.music, spec=spec, shape=shape, labels=described.info.labels)
+def _shapes_of(given: Sequence[TensorSpec], names: tuple[str, ...]) -> tuple[TensorSpec, ...]:
+    """The shapes that are given, with the names of their inputs."""
+    if len(given) == len(names) == 1:
+        return (replace(given[0], name=names[0]),)
+    for each in given:
+        if each.name not in names:
+            raise ConversionError(
+                f"--input-shape is of {each.name or 'one input without a name'}, but the inputs "
+                f"are {' and '.join(names)}"
+            )
+    return tuple(given)
 
 
-def _fixed(facts: ModelFacts) -> tuple[int, ...]:
-    """The input's lengths, all of which are known."""
-    return tuple(size for size in facts.input_shape if size is not None)
-
-
-def _require_rows(source: Path, rows: NDArray[np.float32], n_labels: int) -> None:
-    if rows.ndim != 2 or rows.shape[1] != n_labels:
-        raise ConversionError(
-            f"{source}: gives outputs of shape {rows.shape[1:]}, but there are {n_labels} labels"
-        )
-    if not np.isfinite(rows).all():
-        raise ConversionError(f"{source}: gives NaN or infinity on real windows")
+def _inputs(
+    source: Path, described: Description, opening: Opening, children: Children
+) -> tuple[TensorSpec, ...]:
+    """What windows are needed of: by the front ends, by the shapes that are given, or the file."""
+    if described.info.inputs:
+        return tuple(TensorSpec(each.name, each.front_end.shape) for each in described.info.inputs)
+    if opening.inputs:
+        return opening.inputs
+    # A model of other features: only its file knows what it takes.
+    facts = required(source, children.run(Describe(opening)))
+    if any(None in each.shape for each in facts.inputs):
+        raise ConversionError(f"{source}: takes windows of any length: give --input-shape")
+    return facts.inputs
 
 
 def _sha256(path: Path) -> str:

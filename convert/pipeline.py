@@ -113,6 +113,7 @@ def _converted(
     if options.waveform:
         require_graph(description.info.front_end)
     original = run_original(source, options, description, folder, children)
+    description = description.in_order([each.name for each in original.opening.inputs])
     conversion = Conversion(options, description, original, folder, children)
     joiner = Joiner(conversion) if options.waveform else None
     pairs = [
@@ -195,6 +196,7 @@ class _Formats:
                 suffix=result.suffix,
                 target=options.target,
                 output=self.conversion.output_of(result.suffix),
+                names=tuple(each.name for each in original.opening.inputs),
                 windows=original.features,
                 outputs=str(outputs),
             )

@@ -1,6 +1,7 @@
 """The steps of a conversion, as they go to `edge_genre.convert.worker`, and what each finds.
 
-Paths are strings, since they travel as JSON; arrays are ``.npy`` files.
+Paths are strings, since they travel as JSON. Windows are ``.npz`` files with an array for each
+input, in the model's order (see `edge_genre.convert.tensors`); outputs are ``.npy`` files.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_genre.convert.isolation import Task
+from edge_genre.convert.tensors import TensorSpec
 from edge_genre.convert.verify.graph_facts import GraphFacts
 from edge_genre.host.record import Record
 
@@ -20,18 +22,27 @@ class Opening(Record):
     path: str
     architecture: str | None = None
     custom: str | None = None
-    input_shape: tuple[int, ...] | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ModelFacts(Record):
-    """What a trained model is; see `edge_genre.convert.sources.TrainedModel`."""
+    """What a trained model is; see `edge_genre.convert.sources.TrainedModel`.
+
+    Parameters
+    ----------
+    outputs : those that its files keep, the answer first, if it was run
+    notes : what a user should know of them
+    """
 
     kind: str
-    input_shape: tuple[int | None, ...]
+    inputs: tuple[TensorSpec, ...]
     parameters: int
     versions: dict[str, str]
     quantization: str | None
+    outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,11 +107,19 @@ class Describe(Task[ModelFacts]):
 
 @dataclass(frozen=True)
 class RunSource(Task[ModelFacts]):
-    """Run the source on ``windows``, in its own framework, and save its ``outputs``."""
+    """Run the source on ``windows``, in its own framework, and save its answers in ``outputs``.
+
+    The windows are those of the inputs ``names``, in this order; the answer is the output with a
+    number for each of the ``labels``, and files shall ``explain`` it by others. The inputs of what
+    is found have the model's order, and the windows' lengths.
+    """
 
     result = ModelFacts
 
     source: Opening
+    names: tuple[str, ...]
+    labels: int
+    explain: tuple[str, ...]
     windows: str
     outputs: str
 
@@ -129,7 +148,7 @@ class WriteONNX(Task[Made]):
 
 @dataclass(frozen=True)
 class QuantizeONNX(Task[Made]):
-    """Quantize the ``exact`` ONNX graph, which takes windows of ``shape``."""
+    """Quantize the ``exact`` ONNX graph, which takes windows of ``inputs``."""
 
     result = Made
 
@@ -137,15 +156,15 @@ class QuantizeONNX(Task[Made]):
     graph: str
     quantize: str
     calibration: str | None
-    shape: tuple[int, ...]
+    inputs: tuple[TensorSpec, ...]
 
 
 @dataclass(frozen=True)
 class RunGraph(Task[EngineFacts]):
     """Run a converted graph in its real engine on ``windows``, and save its probabilities.
 
-    ``output`` is what the graph gives, one of `edge_genre.choices.OUTPUTS`; ``target`` what has to
-    run it.
+    ``names`` are those of its inputs, in the windows' order; ``output`` is what the graph gives,
+    one of `edge_genre.choices.OUTPUTS`; ``target`` what has to run it.
     """
 
     result = EngineFacts
@@ -154,6 +173,7 @@ class RunGraph(Task[EngineFacts]):
     suffix: str
     target: str
     output: str
+    names: tuple[str, ...]
     windows: str
     outputs: str
 

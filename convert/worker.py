@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 from edge_genre.convert import tasks
 from edge_genre.convert.isolation import Task, answer
+from edge_genre.convert.outputs import Chosen, choose
 from edge_genre.convert.sources import TrainedModel, open_model
-from edge_genre.engines import Engine, fitted
+from edge_genre.convert.tensors import Arrays, TensorSpec, load, matched, reshaped
+from edge_genre.engines import Engine
 from edge_genre.errors import ConversionError, EdgeGenreError, one_line
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.host.record import Record
@@ -30,35 +33,63 @@ def describe(task: tasks.Describe) -> tasks.ModelFacts:
 
 
 def run_source(task: tasks.RunSource) -> tasks.ModelFacts:
-    features = np.load(task.windows)
-    shape = features.shape[1:]
+    windows = load(task.windows)
+    shapes = [each.shape[1:] for each in windows]
+    given = {each.name: each.shape for each in task.source.inputs}
     # A state dict does not say what the network takes: with a channel axis in front, or without.
-    given = task.source.input_shape
+    candidates = [
+        [given[name]] if name in given else [shape, (1, *shape)]
+        for name, shape in zip(task.names, shapes, strict=True)
+    ]
     failure: Exception | None = None
-    for candidate in [given] if given else [shape, (1, *shape)]:
-        model = _opened(replace(task.source, input_shape=tuple(candidate)))
+    for candidate in product(*candidates):
+        inputs = tuple(map(TensorSpec, task.names, candidate))
+        model = _opened(replace(task.source, inputs=inputs))
         try:
-            features = features.reshape(-1, *_input_shape(model, shape))
-            model.predict(features[:1])
+            order = matched([each.name for each in model.inputs], task.names)
+            arrays = reshaped([windows[index] for index in order], model.inputs)
+            first = model.predict(*(each[:1] for each in arrays))
         except (ConversionError, RuntimeError) as error:
             failure = failure or error
             continue
-        np.save(task.outputs, model.predict(features).astype(np.float32))
-        return replace(_facts(model), input_shape=features.shape[1:])
+        return _answered(
+            task, model, arrays, tuple(first), choose(first, task.labels, task.explain)
+        )
     assert failure is not None
     if isinstance(failure, EdgeGenreError):
         raise failure
+    found = " and ".join(map(str, shapes))
     raise ConversionError(
-        f"the model does not run on windows of shape {tuple(shape)}: {one_line(failure, 300)}; "
+        f"the model does not run on windows of shape {found}: {one_line(failure, 300)}; "
         "give the front end it was trained with, or --input-shape"
     )
+
+
+def _answered(
+    task: tasks.RunSource,
+    model: TrainedModel,
+    windows: Arrays,
+    outputs: tuple[str, ...],
+    chosen: Chosen,
+) -> tasks.ModelFacts:
+    """Run a model whose outputs are known, and save its answers."""
+    inputs = tuple(
+        TensorSpec(each.name, window.shape[1:])
+        for each, window in zip(model.inputs, windows, strict=True)
+    )
+    if chosen.names != outputs:
+        model = _opened(replace(task.source, inputs=inputs, outputs=chosen.names))
+    rows = model.predict(*windows)[chosen.answer]
+    if not np.isfinite(rows).all():
+        raise ConversionError("gives NaN or infinity on real windows")
+    np.save(task.outputs, rows)
+    return replace(_facts(model), inputs=inputs, outputs=chosen.names, notes=chosen.notes)
 
 
 def write_tflite(task: tasks.WriteTFLite) -> tasks.Made:
     model, windows = _opened(task.source), None
     if task.calibration:
-        windows = np.load(task.calibration)
-        windows = windows.reshape(-1, *_input_shape(model, windows.shape[1:]))
+        windows = reshaped(load(task.calibration), model.inputs)
     return _written(task.graph, model.tflite(calibration=windows, **task.options))
 
 
@@ -69,7 +100,7 @@ def write_onnx(task: tasks.WriteONNX) -> tasks.Made:
 def quantize_onnx(task: tasks.QuantizeONNX) -> tasks.Made:
     from edge_genre.convert.onnx import quantize
 
-    windows = np.load(task.calibration).reshape(-1, *task.shape) if task.calibration else None
+    windows = reshaped(load(task.calibration), task.inputs) if task.calibration else None
     exact = Path(task.exact).read_bytes()
     return _written(task.graph, quantize.quantize_onnx(exact, task.quantize, windows))
 
@@ -77,12 +108,13 @@ def quantize_onnx(task: tasks.QuantizeONNX) -> tasks.Made:
 def run_graph(task: tasks.RunGraph) -> tasks.EngineFacts:
     from edge_genre.convert.verify.graph_facts import graph_facts
 
-    graph, windows = Path(task.graph).read_bytes(), np.load(task.windows)
-    engine = _engine(task, graph, windows.shape[1:], task.output)
+    graph, windows = Path(task.graph).read_bytes(), load(task.windows)
+    shapes = [each.shape[1:] for each in windows]
+    engine = _engine(task, graph, dict(zip(task.names, shapes, strict=True)), task.output)
     rows, seconds = [], []
-    for window in windows:
+    for window in zip(*windows, strict=True):
         begin = time.perf_counter()
-        rows.append(engine.run(window))
+        rows.append(engine.run(*window))
         seconds.append(time.perf_counter() - begin)
     np.save(task.outputs, np.stack(rows))
     return tasks.EngineFacts(engine.name, _milliseconds(seconds), graph_facts(graph))
@@ -92,7 +124,7 @@ def find_drift(task: tasks.FindDrift) -> tasks.Drifts:
     from edge_genre.convert.verify.drift import layer_drift
 
     exact, graph = Path(task.exact).read_bytes(), Path(task.graph).read_bytes()
-    layers = layer_drift(exact, graph, np.load(task.windows)[:32])
+    layers = layer_drift(exact, graph, [each[:32] for each in load(task.windows)])
     return tasks.Drifts(tuple(str(layer) for layer in layers[:5]))
 
 
@@ -122,33 +154,30 @@ def join_front_end(task: tasks.JoinFrontEnd) -> tasks.Joined:
 
 
 def _opened(source: tasks.Opening) -> TrainedModel:
-    return open_model(**asdict(source))
+    return open_model(
+        source.path,
+        architecture=source.architecture,
+        custom=source.custom,
+        inputs=source.inputs,
+        outputs=source.outputs,
+    )
 
 
 def _facts(model: TrainedModel) -> tasks.ModelFacts:
     return tasks.ModelFacts(
         kind=model.kind,
-        input_shape=tuple(model.input_shape),
+        inputs=model.inputs,
         parameters=model.parameters,
         versions=model.versions,
         quantization=model.quantization,
     )
 
 
-def _input_shape(model: TrainedModel, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The windows' shape with the model's own axes of length 1."""
-    found = fitted(tuple(model.input_shape), shape)
-    if found is None:
-        wanted = " x ".join("any" if size is None else str(size) for size in model.input_shape)
-        raise ConversionError(
-            f"the model takes {wanted}, but the windows are {' x '.join(map(str, shape))}: "
-            "give the front end that it was trained with"
-        )
-    return found
-
-
 def _engine(
-    task: tasks.RunGraph | tasks.JoinFrontEnd, graph: bytes, shape: tuple[int, ...], output: str
+    task: tasks.RunGraph | tasks.JoinFrontEnd,
+    graph: bytes,
+    shape: tuple[int, ...] | dict[str, tuple[int, ...]],
+    output: str,
 ) -> Engine:
     """The engine that has to run the graph, where it can be had; else LiteRT stands for it."""
     engine = None

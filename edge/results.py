@@ -222,6 +222,28 @@ def vote(
     )
 
 
+Ranking = list[tuple[str, float]]  # labels and their probabilities, best first
+
+
+def ranked(
+    probabilities: Mapping[str, float] | None, held: Sequence[str], top: int, *, task: Task
+) -> tuple[Ranking, Ranking]:
+    """The labels to show: those that stand out, and others.
+
+    Parameters
+    ----------
+    held : those that hold
+    top : how many to show: of labels that exclude each other in all, where the most probable stands
+        out; of many labels besides those that hold
+    """
+    # Of equals, the one that holds comes first: a majority's draw is decided by something else.
+    best = sorted((probabilities or {}).items(), key=lambda item: (-item[1], item[0] not in held))
+    if not task.has_thresholds:
+        return best[:1], best[1:top]
+    others = [item for item in best if item[0] not in held]
+    return [item for item in best if item[0] in held], others[:top]
+
+
 def level_dbfs(samples: NDArray[np.float32]) -> float:
     """RMS level of samples relative to full scale, in dB, `MIN_DBFS` at least."""
     power = float(np.vdot(samples, samples)) / samples.size

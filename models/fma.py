@@ -71,7 +71,7 @@ def main(corpus: Path, output: Path) -> None:
         levels = in_our_time(on_our_bands(levels.T).T)
         moved.append(np.rint(levels).astype(np.uint8))
     arrays["X"] = np.stack(moved)
-    np.savez(output, **arrays)
+    np.savez(output, **arrays | {"front_end": np.array("songnet-gtzan")})
     n, bands, columns = arrays["X"].shape
     click.echo(f"{output}: {n} tracks of {columns} columns and {bands} bands, {TOP_DB:g} dB")
 

@@ -23,8 +23,7 @@ import edge_genre.convert
 from edge_genre import errors
 from edge_genre.benchmarks.markdown import part
 from edge_genre.demo import clip
-from edge_genre.frontend import FrontEndSpec, kinds
-from edge_genre.listening.playing import Playing
+from edge_genre.frontend import PRESETS, FrontEndSpec, kinds
 from edge_genre.model import self_test
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.file import ModelInfo, read
@@ -33,6 +32,7 @@ from edge_genre.outputs import Event
 from edge_genre.results import WindowResult, vote
 from edge_genre.task import Task
 from tests.programs.documentation import PARTS, ROOT, every_command
+from tests.support.playing import playing
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PROJECT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
@@ -118,6 +118,13 @@ def test_every_key_of_a_front_end_is_documented() -> None:
     assert keys_of("front-ends.md", "Keys") == {each.name for kind in fields for each in kind}
 
 
+def test_every_preset_is_explained() -> None:
+    text = (ROOT / "docs/reference/front-ends.md").read_text()
+    explained = text.partition("<!-- /presets -->")[2].partition("\n## ")[0]
+    for name in PRESETS:
+        assert f"`{name.removesuffix('-first')}`" in explained, name
+
+
 def test_every_key_of_a_result_is_documented() -> None:
     window = WindowResult(
         start=0,
@@ -128,8 +135,7 @@ def test_every_key_of_a_result_is_documented() -> None:
         front_end_ms=1,
         inference_ms=1,
     )
-    playing = Playing(label="a", probability=1, probabilities={"a": 1.0}, since=0)
-    event = Event(datetime(2026, 1, 1, tzinfo=UTC), window, playing)
+    event = Event(datetime(2026, 1, 1, tzinfo=UTC), window, playing("a"))
     assert keys_of("results.md", "A window") == set(event.to_dict())
     assert keys_of("results.md", "A song") == set(vote([window]).to_dict(windows=True))
 

@@ -14,6 +14,7 @@ from edge_genre.audio.file import genre_of, require_audio
 from edge_genre.benchmarks.accuracy.evaluation import Track, truth_of
 from edge_genre.benchmarks.accuracy.features_file import TRAIN, VALIDATION, FeaturesFile
 from edge_genre.benchmarks.accuracy.labels_csv import LabelledFiles
+from edge_genre.benchmarks.accuracy.levels import features_of
 from edge_genre.benchmarks.text import some
 from edge_genre.choices import SPLITS
 from edge_genre.classifier import Classifier
@@ -159,23 +160,23 @@ def tracks_of_features(
             f"{features.path}: {classifier.task.noun} {some(unknown)} is none of the model's, "
             f"which are {some(classifier.labels)}"
         )
+    if len(classifier.specs) > 1:
+        inputs = ", ".join(each.name for each in classifier.info.inputs)
+        raise DataError(
+            f"{features.path}: holds the levels of one front end, but the model has the inputs "
+            f"{inputs}: give a folder of audio"
+        )
     if features.labels.ndim > 1 and not classifier.task.has_thresholds:
         raise DataError(
             f"{features.path}: y is a row of 0 and 1 for each track, but the model gives one "
             f"{classifier.task.noun}: expected a class of each"
         )
-    if spec.kind != "log_mel" or spec.log != "db":
-        raise DataError(
-            f"{features.path}: holds log-mel levels, but the model hears {spec.kind}: give a "
-            "folder of audio"
-        )
     features.require_fit(spec)
-    log_mel = spec.computation(np.float32)
     for index in features.part(split):
         decibels = features.decibels(index)
-        starts = range(0, len(decibels) - spec.n_frames + 1, spec.n_frames)
-        windows = [log_mel.finish([decibels[s : s + spec.n_frames]]) for s in starts]
-        rows = np.stack([classifier.run(window) for window in windows])
+        n = len(decibels) // spec.n_frames
+        windows = decibels[: n * spec.n_frames].reshape(n, spec.n_frames, -1)
+        rows = np.stack([classifier.run(window) for window in features_of(spec, windows)])
         named = truth_of(features.labels[index])
         truth = frozenset(n for k in named if (n := numbers.get(features.genres[k])) is not None)
         name, temperature = str(features.names[index]), classifier.info.song_temperature

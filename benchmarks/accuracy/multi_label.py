@@ -22,7 +22,7 @@ from edge_genre.task import Task
 _RESAMPLES = 2000
 _FEWEST = 200  # of them, and as many as go into so many pairs of a track and a label:
 _PAIRS = 1_000_000_000  # some seconds of work
-_AT_ONCE = 1 << 23  # pairs that are in memory at once
+_AT_ONCE = 1 << 23  # numbers that are in memory at once
 _POINTS = 100  # of a curve, at most
 
 Curve = tuple[tuple[float, float], ...]
@@ -90,6 +90,12 @@ class MultiLabelEvaluation(Record):
     without_negative: tuple[str, ...]
     curve: Curve
 
+    @property
+    def measured(self) -> list[LabelScore]:
+        """The labels that the figures are of, most frequent first, of these the best one."""
+        found = [label for label in self.labels if label.average_precision is not None]
+        return sorted(found, key=lambda label: (-label.tracks, -(label.average_precision or 0.0)))
+
 
 def targets(tracks: Sequence[Track], n_labels: int) -> NDArray[np.bool_]:
     """Which labels the tracks have [shape=(tracks, labels)]."""
@@ -130,21 +136,25 @@ def evaluate_labels(
         )
     n = len(tracks)
     resamples = max(_FEWEST, min(_RESAMPLES, _PAIRS // (n * len(measured))))
-    drawn = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=resamples).T
-    # The first draw is the tracks as they are.
-    weights = np.column_stack((np.ones(n), drawn)).astype(np.float64)
-    figures = _figures(scores[:, measured], truth[:, measured], said[:, measured], weights)
+    columns = scores[:, measured], truth[:, measured], said[:, measured]
+    figures = [_figures(*columns, np.ones((n, 1)))]  # of the tracks as they are
+    draw, at_once = np.random.default_rng(seed), max(1, _AT_ONCE // n)
+    for first in range(0, resamples, at_once):
+        drawn = draw.multinomial(n, [1 / n] * n, size=min(at_once, resamples - first))
+        figures.append(_figures(*columns, np.ascontiguousarray(drawn.T, np.float64)))
     return MultiLabelEvaluation(
         tracks=n,
         windows=sum(len(track.probabilities) for track in tracks),
         labels_measured=len(measured),
         resamples=resamples,
-        **{name: _estimate(values) for name, values in figures.items()},
+        **{
+            name: _estimate(np.concatenate([each[name] for each in figures])) for name in figures[0]
+        },
         labels=tuple(_label_scores(scores, truth, said, labels, task)),
         without_positive=tuple(labels[number] for number in np.flatnonzero(~has).tolist()),
         without_negative=tuple(labels[number] for number in np.flatnonzero(~lacks).tolist()),
         curve=precision_recall_curve(
-            *Ranking(scores[:, measured].ravel(), truth[:, measured].ravel()).counts(),
+            *Ranking(columns[0].ravel(), columns[1].ravel()).counts(),
             most=_POINTS,
         ),
     )
@@ -205,7 +215,7 @@ def _estimate(values: NDArray[np.float64]) -> Estimate:
     """
     value = float(values[0])
     low, high = 2 * value - np.nanquantile(values[1:], [0.975, 0.025])
-    return Estimate(value, max(0.0, float(low)), min(1.0, float(high)))
+    return Estimate(value, float(np.clip(low, 0, value)), float(np.clip(high, value, 1)))
 
 
 def _label_scores(

@@ -91,8 +91,7 @@ def plot_precision_recall(evaluation: MultiLabelEvaluation, path: Path, *, nouns
 
     The area below a curve is the average precision.
     """
-    measured = [label for label in evaluation.labels if label.average_precision is not None]
-    measured.sort(key=lambda label: -label.tracks)
+    measured = evaluation.measured
     shown = measured[:_MOST]
     figure = _figure(11, max(5.0, 1.5 + 0.28 * len(shown)))
     left, right = figure.subplots(1, 2, width_ratios=(5, 4))

@@ -25,7 +25,8 @@ class ThresholdChoice(Record):
     ----------
     data, tracks : what they were chosen on
     changed : threshold before and after, by label
-    kept : labels whose threshold stays; see `best_thresholds`
+    kept : labels whose threshold stays, since no other one gives a higher F1
+    unmeasured : labels whose threshold stays, since no track or every track has them
     macro_f1_before, macro_f1_after, micro_f1_before, micro_f1_after : see `MultiLabelEvaluation`
     """
 
@@ -33,6 +34,7 @@ class ThresholdChoice(Record):
     tracks: int
     changed: dict[str, tuple[float, float]]
     kept: tuple[str, ...]
+    unmeasured: tuple[str, ...]
     macro_f1_before: float
     macro_f1_after: float
     micro_f1_before: float
@@ -44,12 +46,14 @@ class ThresholdChoice(Record):
         pairs = {
             old.label: (old.threshold, new.threshold)
             for old, new in zip(before.labels, after.labels, strict=True)
+            if old.average_precision is not None
         }
         return cls(
             data=data,
             tracks=after.tracks,
             changed={label: pair for label, pair in pairs.items() if pair[0] != pair[1]},
             kept=tuple(label for label, pair in pairs.items() if pair[0] == pair[1]),
+            unmeasured=before.without_positive + before.without_negative,
             macro_f1_before=before.macro_f1.value,
             macro_f1_after=after.macro_f1.value,
             micro_f1_before=before.micro_f1.value,

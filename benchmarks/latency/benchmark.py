@@ -46,12 +46,14 @@ class Plan:
     ----------
     seconds : of measuring for each, not counting what else is asked for
     corpus : labelled music to measure accuracy with, if any
+    labels : CSV file with the labels of a folder of it
     profile : ask the engine for the time of each kind of operator
     batches : measure several windows at once
     """
 
     seconds: float = 5.0
     corpus: str | None = None
+    labels: str | None = None
     profile: bool = False
     batches: bool = False
 
@@ -130,7 +132,8 @@ def _measured(jobs: Sequence[Job], plan: Plan, progress: Callable[[str], None]) 
         # What follows loads more than a model needs.
         runs = [_run(*each, plan, progress) for each in zip(workers, steps, memory, strict=True)]
         if plan.corpus:
-            found = _accuracy(jobs, workers, plan.corpus, progress)
+            data = plan.corpus, plan.labels
+            found = _accuracy(jobs, workers, data, progress)
             runs = [replace(run, accuracy=each) for run, each in zip(runs, found, strict=True)]
     return runs
 
@@ -208,7 +211,7 @@ def _distribution(milliseconds: Sequence[float]) -> Distribution:
 def _accuracy(
     jobs: Sequence[Job],
     workers: Sequence[Worker],
-    corpus: str,
+    data: tuple[str, str | None],
     progress: Callable[[str], None],
 ) -> list[AnyAccuracy]:
     """Accuracy, and in how many windows a model agrees with the fp32 file of its name."""
@@ -216,7 +219,7 @@ def _accuracy(
     answers: dict[str, Answers] = {}
     for job, worker in zip(jobs, workers, strict=True):
         progress(f"accuracy of {Path(job.model).name}")
-        scores.append(worker.accuracy(corpus))
+        scores.append(worker.accuracy(*data))
         answers[job.model] = scores[-1].answers
     found: list[AnyAccuracy] = []
     for job, scored in zip(jobs, scores, strict=True):
@@ -224,7 +227,7 @@ def _accuracy(
         if reference is not None and reference not in answers:
             progress(f"accuracy of {Path(reference).name}")
             with Worker(replace(job, model=reference, engine=None)) as other:
-                answers[reference] = other.accuracy(corpus).answers
+                answers[reference] = other.accuracy(*data).answers
         agreement = None
         if reference is not None:
             agreement = _agreement(reference, scored.answers, answers[reference])

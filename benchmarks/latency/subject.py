@@ -192,12 +192,22 @@ class Subject:
         outside = facts.outside_xnnpack if self.classifier.model.kind == "tflite" else None
         return Graph(facts.parameters, facts.operators, outside)
 
-    def accuracy(self, data: str) -> Scored:
-        """How right it is on labelled music, and what each window was given."""
+    def accuracy(self, data: str, labels: str | None = None) -> Scored:
+        """How right it is on labelled music, and what each window was given.
+
+        Parameters
+        ----------
+        data : path of the music
+        labels : path of a CSV file with the labels of a folder
+        """
         from edge_genre.benchmarks.accuracy.labelled import labelled_tracks
+        from edge_genre.benchmarks.accuracy.labels_csv import read_labels
         from edge_genre.benchmarks.latency.accuracy import accuracy_of
 
-        labelled = labelled_tracks(self.classifier, Path(data), left_out=self._left_out)
+        listed = None if labels is None else read_labels(Path(labels), Path(data))
+        labelled = labelled_tracks(
+            self.classifier, Path(data), labels=listed, left_out=self._left_out
+        )
         tracks, task = list(labelled.tracks), self.classifier.task
         if not tracks:
             raise DataError(f"{data}: holds nothing that could be classified")

@@ -59,8 +59,8 @@ class Worker(Process):
     def graph(self) -> Graph:
         return Graph.from_dict(self.ask("graph"))
 
-    def accuracy(self, data: str) -> Scored:
-        return Scored.from_dict(self.ask("accuracy", data))
+    def accuracy(self, data: str, labels: str | None = None) -> Scored:
+        return Scored.from_dict(self.ask("accuracy", data, labels))
 
     def profile(self) -> tuple[OperatorTime, ...] | None:
         found = self.ask("profile")

@@ -28,6 +28,7 @@ from edge_genre.classifier import Classifier
 from edge_genre.convert.c.code import write_sources
 from edge_genre.convert.c.micro import require_micro, resolver_methods, run_micro, smallest_arena
 from edge_genre.convert.c.tables import c_tables
+from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.graph_facts import multiply_accumulates
 from edge_genre.convert.verify.windows import load_windows
 from edge_genre.errors import ConversionError, EdgeGenreError
@@ -158,7 +159,7 @@ def measured(name: str, music: Path | None) -> Iterator[Needs]:
     as_bundled = _runs(classifier.model.content)
     if music is None and not as_bundled:
         return
-    found = load_windows(music, spec=spec, shape=spec.shape, labels=labels)
+    found = load_windows(music, inputs=one_input(spec.shape), specs=[spec], labels=labels)
     some = found.features[np.linspace(0, len(found) - 1, _WINDOWS).astype(int)]
     if as_bundled:
         yield needs(name, "as bundled", classifier.model.path, some)

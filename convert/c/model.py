@@ -70,7 +70,8 @@ def c_model(classifier: Classifier, *, arena: int | None = None) -> dict[str, st
         raise ConversionError(f"{model.path}: {error}") from None
     graph, _ = split(model.content)
     tables: dict[str, str] = {}
-    if classifier.spec.no_c is None:
+    # A kind that C knows is computed there, or it is an error; of others the program has features.
+    if type(classifier.spec)().no_c is None:
         tables = c_tables(classifier.spec)
     name = " ".join((classifier.info.name or model.path.stem, classifier.info.version)).strip()
     return {

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_genre.choices import QUANTIZATIONS
+from edge_genre.convert.onnx.graph import input_values
 from edge_genre.convert.quantization.mixed_precision import (
     MAY_CHANGE,
     TRIED,
@@ -37,6 +38,7 @@ from edge_genre.convert.quantization.mixed_precision import (
     logits_of,
 )
 from edge_genre.convert.quantization.rounding import SMALL, in_half, in_steps
+from edge_genre.convert.tensors import Arrays, written
 from edge_genre.errors import ConversionError, ModelError, one_line
 from edge_genre.model.container import kind_of, split
 
@@ -51,17 +53,15 @@ _RANGED = 128  # windows at most, for ranges
 _Smaller = Callable[[str, NDArray[np.float32]], tuple[list[TensorProto], list[onnx.NodeProto]]]
 
 
-def quantize_onnx(
-    content: bytes, quantize: str, calibration: NDArray[np.float32] | None = None
-) -> bytes:
-    """Make a smaller form of an fp32 ONNX file with one input.
+def quantize_onnx(content: bytes, quantize: str, calibration: Arrays | None = None) -> bytes:
+    """Make a smaller form of an fp32 ONNX file.
 
     Parameters
     ----------
     content : the file
     quantize : ``"fp32"`` (as it is), ``"fp16"``, ``"dynamic"`` or ``"int8"``, see above
-    calibration : for int8, and only for it: windows as the model sees them, float32
-        [shape=(n, ...)], without a batch axis
+    calibration : for int8, and only for it: windows as the model sees them, for each input of the
+        graph in its order, float32 [shape=(n, ...)], without a batch axis
 
     Returns
     -------
@@ -103,27 +103,31 @@ def quantize_onnx(
     return graph if quantize == "fp32" else bytes(model.SerializeToString())
 
 
-def _checked(
-    calibration: NDArray[np.float32] | None, model: onnx.ModelProto
-) -> NDArray[np.float32]:
-    shape = [size.dim_value or None for size in _input(model).type.tensor_type.shape.dim][1:]
-    wanted = " x ".join("any" if size is None else str(size) for size in shape)
-    found = "none" if calibration is None else " x ".join(map(str, calibration.shape))
-    if (
-        calibration is None
-        or not len(calibration)
-        or calibration.ndim != len(shape) + 1
-        or any(a not in (b, None) for a, b in zip(shape, calibration.shape[1:], strict=True))
-    ):
-        raise ConversionError(
-            f"ONNX int8 needs calibration windows of shape n x {wanted}; got {found}"
-        )
-    if not np.isfinite(calibration).all():
+def _checked(calibration: Arrays | None, model: onnx.ModelProto) -> Arrays:
+    shapes = [
+        [size.dim_value or None for size in value.type.tensor_type.shape.dim][1:]
+        for value in input_values(model.graph)
+    ]
+    given = () if calibration is None else calibration
+    if len(given) != len(shapes) or not all(map(_fits, given, shapes)):
+        wanted = " and ".join(f"n x {written(shape)}" for shape in shapes)
+        found = " and ".join(written(each.shape) for each in given) or "none"
+        raise ConversionError(f"ONNX int8 needs calibration windows of shape {wanted}; got {found}")
+    if not all(np.isfinite(each).all() for each in given):
         raise ConversionError("the calibration windows hold NaN or infinity: remove those windows")
-    return np.asarray(calibration, np.float32)
+    return [np.asarray(each, np.float32) for each in given]
 
 
-def _int8(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
+def _fits(windows: NDArray[np.float32], shape: Sequence[int | None]) -> bool:
+    sizes = windows.shape[1:]
+    return bool(len(windows)) and len(sizes) == len(shape) and all(map(_same, shape, sizes))
+
+
+def _same(wanted: int | None, found: int) -> bool:
+    return wanted in (None, found)
+
+
+def _int8(model: onnx.ModelProto, calibration: Arrays) -> onnx.ModelProto:
     """Quantize all layers but the last and as few leading ones as agreement asks for."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -156,7 +160,7 @@ def _int8(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.Mode
 def _activations_in_8_bits(
     model: onnx.ModelProto,
     layers: Sequence[str],
-    calibration: NDArray[np.float32],
+    calibration: Arrays,
     folder: Path,
 ) -> onnx.ModelProto:
     from onnxruntime import quantization
@@ -197,36 +201,33 @@ def _with_those_behind(model: onnx.ModelProto, layers: Sequence[str]) -> list[st
     return sorted(chosen)
 
 
-def _reader(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> Any:
+def _reader(model: onnx.ModelProto, calibration: Arrays) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
-
-    name = _input(model).name
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self._windows: Iterator[NDArray[np.float32]] = iter(calibration)
+            self._windows = _given(model, calibration)
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            window = next(self._windows, None)
-            return None if window is None else {name: window[np.newaxis]}
+            return next(self._windows, None)
 
     return Reader()
 
 
-def _outputs(model: onnx.ModelProto, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _outputs(model: onnx.ModelProto, windows: Arrays) -> NDArray[np.float32]:
     """What it gives for each window, as logarithms where it gives probabilities."""
     from onnxruntime import InferenceSession
 
     session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    rows = [session.run(None, {name: window[np.newaxis]})[0].ravel() for window in windows]
+    rows = [session.run(None, given)[0].ravel() for given in _given(model, windows)]
     return logits_of(np.asarray(rows, np.float32))
 
 
-def _input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    (value,) = [value for value in model.graph.input if value.name not in constants]
-    return value
+def _given(model: onnx.ModelProto, windows: Arrays) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Windows one by one, by the names of the graph's inputs."""
+    names = [value.name for value in input_values(model.graph)]
+    for each in zip(*windows, strict=True):
+        yield {name: window[np.newaxis] for name, window in zip(names, each, strict=True)}
 
 
 def _store(

@@ -7,7 +7,7 @@ layer, tf2onnx converts what is left, and the operators are put into the gaps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -18,13 +18,13 @@ import tensorflow as tf
 import tf2onnx
 from onnx import helper, numpy_helper
 
-from edge_genre.convert.tflite.keras_models import copy_model, require_convertible
+from edge_genre.convert.onnx.graph import reads
+from edge_genre.convert.tflite.keras_models import called, copy_model, ends, require_convertible
 from edge_genre.convert.tflite.written_out import can_write_out
 from edge_genre.errors import ConversionError, one_line
 
 # 17 is old enough for every engine since ONNX Runtime 1.12 and has all that these models need.
 OPSET = 17
-INPUT, OUTPUT = "features", "output"
 
 # Operators of the layers; where the gates of each stand in Keras, in ONNX's order.
 _OPERATORS: dict[type[keras.layers.Layer], tuple[str, tuple[int, ...]]] = {
@@ -42,17 +42,18 @@ _ACTIVATIONS = {
 }
 
 
-def keras_to_onnx(model: keras.Model) -> bytes:
+def keras_to_onnx(model: keras.Model, *, outputs: Sequence[str] | None = None) -> bytes:
     """Convert a Keras model to an ONNX file in single precision.
 
-    Its input "features" and its output "output" are float32 with a free batch axis first. GRU, LSTM
+    Its input "features" and its output "output" are float32 with a free batch axis first; several
+    inputs have the names that the model's have, and so have several outputs. GRU, LSTM
     and simple recurrent layers, in one direction or both, become ONNX's operators; those with a
     first state, or activations that the operators do not have, become loops.
 
     Parameters
     ----------
-    model : built functional or sequential model with one input and one output; it is left
-        as it was.
+    model : built functional or sequential model; it is left as it was.
+    outputs : names of its outputs; its own if left out.
 
     Returns
     -------
@@ -64,10 +65,11 @@ def keras_to_onnx(model: keras.Model) -> bytes:
         the model cannot be converted.
     """
     require_convertible(model)
+    inputs, given = ends(model, outputs)
     around, gaps = _cut(model)
     try:
-        proto = _convert_around(around, gaps)
-        _close(proto.graph, [gap.layer for gap in gaps])
+        proto = _convert_around(around, gaps, inputs, given)
+        _close(proto.graph, [gap.layer for gap in gaps], inputs, given)
         # tf2onnx writes what it does not know under TensorFlow's name; the checker finds it.
         onnx.checker.check_model(proto, full_check=True)
     except ConversionError:
@@ -145,19 +147,24 @@ def _cut(model: keras.Model) -> tuple[keras.Model, list[_Gap]]:
     return copy_model(copy_model(model), gap), gaps
 
 
-def _convert_around(model: keras.Model, gaps: list[_Gap]) -> onnx.ModelProto:
+def _convert_around(
+    model: keras.Model, gaps: list[_Gap], inputs: Sequence[str], outputs: Sequence[str]
+) -> onnx.ModelProto:
     """Convert what is around the gaps: what enters one is an output, what leaves is an input."""
 
-    def call(features: tf.Tensor, *leaving: tf.Tensor) -> dict[str, tf.Tensor]:
+    def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        features, leaving = tensors[: len(inputs)], tensors[len(inputs) :]
         for gap, tensor in zip(gaps, leaving, strict=True):
             gap.leaving = tensor
-        output = model(features, training=False)
+        given = dict(zip(outputs, called(model, *features), strict=True))
         entering = {_entering(index): gap.entering for index, gap in enumerate(gaps)}
-        return {OUTPUT: output, **entering}
+        return {**given, **entering}
 
-    window = model.inputs[0]
     signature = [
-        tf.TensorSpec(window.shape, window.dtype, name=INPUT),
+        *(
+            tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+            for tensor, name in zip(model.inputs, inputs, strict=True)
+        ),
         *(
             tf.TensorSpec(gap.layer.output.shape, gap.layer.output.dtype, name=_leaving(index))
             for index, gap in enumerate(gaps)
@@ -170,7 +177,12 @@ def _convert_around(model: keras.Model, gaps: list[_Gap]) -> onnx.ModelProto:
     return proto
 
 
-def _close(graph: onnx.GraphProto, layers: list[keras.layers.Layer]) -> None:
+def _close(
+    graph: onnx.GraphProto,
+    layers: list[keras.layers.Layer],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> None:
     """Fill the gaps that ``_convert_around`` left, in place."""
     nodes = list(graph.node)
     for index, layer in enumerate(layers):
@@ -178,9 +190,11 @@ def _close(graph: onnx.GraphProto, layers: list[keras.layers.Layer]) -> None:
         nodes += own
         graph.initializer.extend(weights)
     ordered = _sorted(nodes)
-    inputs = [value for value in graph.input if value.name == INPUT]
-    outputs = [value for value in graph.output if value.name == OUTPUT]
-    for field, values in ((graph.node, ordered), (graph.input, inputs), (graph.output, outputs)):
+    taken, given = (
+        [{value.name: value for value in ends}[name] for name in names]
+        for ends, names in ((graph.input, inputs), (graph.output, outputs))
+    )
+    for field, values in ((graph.node, ordered), (graph.input, taken), (graph.output, given)):
         del field[:]
         field.extend(values)
 
@@ -284,18 +298,10 @@ def _sorted(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Nodes in an order in which each follows those whose results it reads, as ONNX wants them."""
     producers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
     needs = {
-        index: {producers[name] for name in _reads(node) if name in producers}
+        index: {producers[name] for name in reads(node) if name in producers}
         for index, node in enumerate(nodes)
     }
     return [nodes[index] for index in TopologicalSorter(needs).static_order()]
-
-
-def _reads(node: onnx.NodeProto) -> Iterator[str]:
-    """Names that a node reads, with those that a loop's body takes from around it."""
-    yield from node.input
-    for attribute in node.attribute:
-        for inner in attribute.g.node:
-            yield from _reads(inner)
 
 
 def _entering(index: int) -> str:

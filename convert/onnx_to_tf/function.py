@@ -7,6 +7,7 @@ TensorFlow operators that TFLite has built in (see ``operators``).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,9 +19,11 @@ import tensorflow as tf
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from edge_genre.convert.onnx.graph import input_values, last_operator
 from edge_genre.convert.onnx_to_tf.operators import OPERATORS
 from edge_genre.convert.onnx_to_tf.registry import Node
 from edge_genre.convert.onnx_to_tf.values import Operand, Shape, Value, tensor_of
+from edge_genre.convert.tensors import INPUT, Arrays, names_in_files
 from edge_genre.convert.tflite.recurrent import MAX_UNROLLED_STEPS
 from edge_genre.convert.tflite.writer import (
     function_to_tflite,
@@ -37,20 +40,21 @@ def onnx_to_tflite(
     model: onnx.ModelProto,
     *,
     quantize: str = "fp32",
-    calibration: np.ndarray | None = None,
+    calibration: Arrays | None = None,
     target: str = "litert",
     integer_io: bool = False,
-    probabilities: bool = False,
+    activation: str | None = None,
 ) -> bytes:
     """Convert an ONNX graph to a TFLite file with built-in operators only.
 
     Parameters
     ----------
-    model : a graph with one float32 input of fixed lengths behind the batch axis, and one output.
+    model : a graph with float32 inputs of fixed lengths behind the batch axis. Where it has several
+        inputs or outputs, the file calls them as it does.
     quantize, calibration, target, integer_io : see
         `edge_genre.convert.tflite.writer.keras_to_tflite`.
-    probabilities : give probabilities: a softmax is put behind logits, or in place of a final
-        log-softmax. A final softmax stays as it is.
+    activation : of the first output, likewise; a softmax is put in place of a final log-softmax,
+        and a final softmax stays as it is.
 
     Returns
     -------
@@ -62,19 +66,23 @@ def onnx_to_tflite(
         the graph, or the combination of graph and options, cannot be converted.
     """
     require_options(quantize, target, integer_io=integer_io)
-    last = _last_operator(model.graph)
-    if probabilities and last is not None and last.op_type == "LogSoftmax":
-        model = _as_softmax(model, last)
+    last = last_operator(model.graph)
+    if activation == "softmax" and last is not None:
+        if last.op_type == "LogSoftmax":
+            model = _as_softmax(model, last)
+        if last.op_type in ("Softmax", "LogSoftmax"):
+            activation = None
     everything = must_write_out(quantize, target)
     return function_to_tflite(
         onnx_function(model, max_unrolled_steps=None if everything else MAX_UNROLLED_STEPS),
         name=model.graph.name,
+        inputs=[value.name for value in input_values(model.graph)],
+        outputs=[value.name for value in model.graph.output],
         quantize=quantize,
         calibration=calibration,
         target=target,
         integer_io=integer_io,
-        probabilities=probabilities
-        and (last is None or last.op_type not in ("Softmax", "LogSoftmax")),
+        activation=activation,
     )
 
 
@@ -85,25 +93,21 @@ def onnx_function(
 
     Parameters
     ----------
-    model : a graph with one float32 input of fixed lengths behind the batch axis, and one output.
+    model : a graph with float32 inputs of fixed lengths behind the batch axis.
     max_unrolled_steps : recurrent layers of more steps become while loops; None for none.
 
     Returns
     -------
-    A function from float32 (1, ...) to the graph's output for that window.
+    A function from an array of float32 (1, ...) for each input to the graph's outputs for that
+    window.
 
     Raises
     ------
     ConversionError
-        the graph has other inputs or outputs.
+        the graph has other inputs.
     """
     graph = model.graph
-    source = _input(graph)
-    if len(graph.output) != 1:
-        raise ConversionError(
-            f"ONNX graph {graph.name!r} has {len(graph.output)} outputs; expected one: export the "
-            "part that classifies"
-        )
+    sources = input_values(graph)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     if opsets.get("", 1) < MIN_OPSET:
         raise ConversionError(
@@ -111,12 +115,18 @@ def onnx_function(
             "later: export it again with opset 17"
         )
 
-    def call(window: Any) -> Any:
-        values: dict[str, Operand] = {source.name: Value(window)}
+    def call(*windows: Any) -> list[Any]:
+        values: dict[str, Operand] = {
+            source.name: Value(window) for source, window in zip(sources, windows, strict=True)
+        }
         _Evaluation(opsets, max_unrolled_steps).run(graph, values)
-        return tensor_of(values[graph.output[0].name])
+        return [tensor_of(values[output.name]) for output in graph.output]
 
-    signature = [tf.TensorSpec(_window_shape(source), tf.float32, name="features")]
+    names = names_in_files([_argument(source.name) for source in sources], INPUT)
+    signature = [
+        tf.TensorSpec(_window_shape(source), tf.float32, name=name)
+        for source, name in zip(sources, names, strict=True)
+    ]
     # There is no Python control flow to translate, and autograph would rewrite errors.
     return tf.function(call, input_signature=signature, autograph=False)
 
@@ -234,16 +244,9 @@ def _named(node: onnx.NodeProto) -> str:
     return f"{node.name or node.output[0]!r} ({node.op_type})"
 
 
-def _input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
-    """The one input that is no weight."""
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        raise ConversionError(
-            f"ONNX graph {graph.name!r} has {len(inputs)} inputs; expected one: export the part "
-            "that takes the features"
-        )
-    return inputs[0]
+def _argument(name: str) -> str:
+    """A name that TensorFlow takes for an argument, whatever the file will call it."""
+    return re.sub(r"\W", "_", name)
 
 
 def _window_shape(source: onnx.ValueInfoProto) -> Shape:
@@ -259,15 +262,6 @@ def _window_shape(source: onnx.ValueInfoProto) -> Shape:
             "and fixed lengths after it: export it with the window length it is to run on"
         )
     return (1, *lengths[1:])
-
-
-def _last_operator(graph: onnx.GraphProto) -> onnx.NodeProto | None:
-    """The node that makes the output, before nodes that only pass it on."""
-    producers = {name: node for node in graph.node for name in node.output}
-    node = producers.get(graph.output[0].name) if graph.output else None
-    while node is not None and node.op_type in ("Identity", "Dropout", "Cast", "Reshape"):
-        node = producers.get(node.input[0])
-    return node
 
 
 def _as_softmax(model: onnx.ModelProto, last: onnx.NodeProto) -> onnx.ModelProto:

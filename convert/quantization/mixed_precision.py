@@ -12,6 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.convert.tensors import Arrays
+
 # Share of calibration windows that may get another class. The gate allows 1.5 % of others, of which
 # two or three times as many changed wherever both were counted.
 MAY_CHANGE = 0.005
@@ -20,9 +22,9 @@ TRIED = 256  # windows at most
 _Model = TypeVar("_Model")
 
 
-def at_most(windows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    """Take every so many-th window, at most `most` of them."""
-    return windows[:: -(-len(windows) // most)]
+def at_most(windows: Arrays, most: int) -> list[NDArray[np.float32]]:
+    """Take every so many-th window of each input, at most `most` of them."""
+    return [each[:: -(-len(each) // most)] for each in windows]
 
 
 def fewest(

@@ -5,16 +5,21 @@ Importing this package loads no framework; `open_model` imports the one that the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from edge_genre.convert.sources.kinds import source_kind
 from edge_genre.errors import ConversionError, EdgeGenreError
 from edge_genre.host.files import reading
 from edge_genre.model.file import ModelInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge_genre.convert.batches import Outputs
+    from edge_genre.convert.tensors import Arrays, TensorSpec
 
 __all__ = ["TrainedModel", "open_model"]
 
@@ -27,8 +32,8 @@ class TrainedModel(Protocol):
         """``"keras"``, ``"h5"``, ``"saved_model"``, ``"pytorch"``, ``"onnx"`` or ``"tflite"``."""
 
     @property
-    def input_shape(self) -> tuple[int | None, ...]:
-        """Of one window, without the batch axis; None for a free length."""
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What it takes, in its own order."""
 
     @property
     def parameters(self) -> int:
@@ -46,17 +51,16 @@ class TrainedModel(Protocol):
     def info(self) -> ModelInfo | None:
         """What a file that edge-genre made says of itself; None of all others."""
 
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, *windows: NDArray[np.float32]) -> Outputs:
         """Run it on windows, some at a time.
 
         Parameters
         ----------
-        windows : float32 [shape=(n, *input_shape)]
+        windows : for each input, in their order, float32 [shape=(n, *shape)]
 
         Returns
         -------
-        float32 [shape=(n, classes)], as the model gives them: logits, log-probabilities or
-        probabilities
+        Its outputs by name, as the model gives them; see `edge_genre.convert.batches.in_batches`
 
         Raises
         ------
@@ -68,14 +72,14 @@ class TrainedModel(Protocol):
         self,
         *,
         quantize: str = "fp32",
-        calibration: NDArray[np.float32] | None = None,
+        calibration: Arrays | None = None,
         target: str = "litert",
         integer_io: bool = False,
-        probabilities: bool = False,
+        activation: str | None = None,
     ) -> bytes:
         """Convert it to a TFLite file; the options are those of `edge_genre.convert.tflite.writer`.
 
-        With ``probabilities`` a softmax is put behind it; a TFLite file stays as it is.
+        An ``activation`` makes probabilities of its first output; a TFLite file has none put in.
 
         Raises
         ------
@@ -98,7 +102,8 @@ def open_model(
     *,
     architecture: str | None = None,
     custom: str | Path | None = None,
-    input_shape: tuple[int, ...] | None = None,
+    inputs: Sequence[TensorSpec] = (),
+    outputs: Sequence[str] = (),
 ) -> TrainedModel:
     """Open a trained model; its content says of which kind it is.
 
@@ -107,20 +112,20 @@ def open_model(
     path : a Keras file, a SavedModel folder, a PyTorch checkpoint, an ONNX or a TFLite file
     architecture : of a PyTorch checkpoint: a bundled name or ``path/to/file.py:ClassName``
     custom : a Python file with the Keras layers that the model has of its own
-    input_shape : of one window, without the batch axis: needed for a PyTorch checkpoint, which
-        does not say; elsewhere it fixes the lengths that the model leaves free
+    inputs : shapes of one window: needed for a PyTorch checkpoint, which does not say; elsewhere
+        they fix the lengths that the model leaves free. The name of a single one may be any
+    outputs : those that are wanted, in this order; all if left out
 
     Raises
     ------
     ConversionError
         The file is missing, damaged, of another kind or not safe to read, it does not fit the
-        architecture, or its framework is not installed.
+        architecture, its inputs are others, or its framework is not installed.
     """
     path = Path(path)
-    shape = None if input_shape is None else tuple(input_shape)
     try:
         with reading(path, ConversionError):
-            return _open(path, architecture, custom, shape)
+            return _open(path, architecture, custom, inputs, outputs)
     except EdgeGenreError as error:
         message = str(error)
         raise ConversionError(message if str(path) in message else f"{path}: {message}") from error
@@ -130,7 +135,8 @@ def _open(
     path: Path,
     architecture: str | None,
     custom: str | Path | None,
-    shape: tuple[int, ...] | None,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[str],
 ) -> TrainedModel:
     if not path.exists():
         raise ConversionError("no such file or folder")
@@ -140,22 +146,22 @@ def _open(
         if kind in ("keras", "h5"):
             from edge_genre.convert.sources.keras_source import KerasSource
 
-            return KerasSource(path, kind=kind, custom=custom, input_shape=shape)
+            return KerasSource(path, kind=kind, custom=custom, inputs=inputs, outputs=outputs)
         if kind == "saved_model":
             from edge_genre.convert.sources.saved_model import SavedModelSource
 
-            return SavedModelSource(path, input_shape=shape)
+            return SavedModelSource(path, inputs=inputs, outputs=outputs)
         if kind == "pytorch":
             from edge_genre.convert.sources.pytorch import PyTorchSource
 
-            return PyTorchSource(path, architecture=architecture, input_shape=shape)
+            return PyTorchSource(path, architecture=architecture, inputs=inputs, outputs=outputs)
         if kind == "onnx":
             from edge_genre.convert.sources.onnx_source import OnnxSource
 
-            return OnnxSource(path, input_shape=shape)
+            return OnnxSource(path, inputs=inputs, outputs=outputs)
         from edge_genre.convert.sources.tflite_source import TFLiteSource
 
-        return TFLiteSource(path)
+        return TFLiteSource(path, outputs=outputs)
     except ImportError as error:
         extra = "pytorch" if kind == "pytorch" else "convert"
         raise ConversionError(

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge_genre.models.networks.songnet  # noqa: F401 - registers SongNet's layers
-from edge_genre.convert.batches import free_lengths_fixed, in_batches
+from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
-from edge_genre.convert.tflite.keras_models import copy_model, require_convertible
+from edge_genre.convert.tensors import TensorSpec, with_lengths
+from edge_genre.convert.tflite.keras_models import (
+    copy_model,
+    input_names,
+    output_names,
+    packed,
+    require_convertible,
+)
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.models.networks.published_songnet import PublishedAttention
 
@@ -43,7 +50,8 @@ class KerasSource:
     path : the file
     kind : ``"keras"`` or ``"h5"``, which of the two formats it has
     custom : a Python file with the model's own layers
-    input_shape : fixes the lengths that the model leaves free
+    inputs : fix the lengths that the model leaves free
+    outputs : those that are wanted
     """
 
     quantization = None
@@ -55,7 +63,8 @@ class KerasSource:
         *,
         kind: str,
         custom: str | Path | None,
-        input_shape: tuple[int, ...] | None,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[str],
     ) -> None:
         self.kind = kind
         own = {} if custom is None else _layers_of(custom)
@@ -66,38 +75,35 @@ class KerasSource:
             config = _h5_config(copy) if kind == "h5" else _archive_config(copy)
             _refuse_code(config)
             model = _load(copy, _with_attention(config, own))
-        inputs = getattr(model, "inputs", None) or []
-        if len(inputs) == 1:
-            shape = tuple(inputs[0].shape[1:])
-            fixed = free_lengths_fixed(shape, input_shape)
-            if fixed != shape:
-                model = _rebuilt(model, fixed)
-        if len(inputs) != 1 or None not in model.inputs[0].shape:
+        if getattr(model, "inputs", None):
+            found = _inputs(model)
+            self.inputs = with_lengths(found, inputs)
+            if self.inputs != found:
+                model = _rebuilt(model, self.inputs)
+        if not any(None in each.shape for each in _inputs(model)):
             require_convertible(model)
-        self._model = model
+        self._outputs = tuple(outputs) or output_names(model)
+        self._model = _giving(model, self._outputs)
         self._batch = model.inputs[0].shape[0]
-        self.input_shape: tuple[int | None, ...] = tuple(model.inputs[0].shape[1:])
         self.parameters = int(model.count_params())
         self.versions = versions("keras", "tensorflow", "tf2onnx", "onnx")
 
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return in_batches(
-            self._model.predict_on_batch, windows, shape=self.input_shape, batch=self._batch
-        )
+    def predict(self, *windows: NDArray[np.float32]) -> Outputs:
+        return in_batches(self._run, windows, inputs=self.inputs, batch=self._batch)
 
-    def tflite(self, *, probabilities: bool = False, **options: Any) -> bytes:
+    def tflite(self, **options: Any) -> bytes:
         from edge_genre.convert.tflite.writer import keras_to_tflite
 
-        model = self._model
-        if probabilities:
-            output = keras.layers.Softmax(name="probabilities")(model.outputs[0])
-            model = keras.Model(model.inputs, output, name=model.name)
-        return keras_to_tflite(model, **options)
+        return keras_to_tflite(self._model, outputs=self._outputs, **options)
 
     def onnx(self) -> bytes:
         from edge_genre.convert.onnx.writer import keras_to_onnx
 
-        return keras_to_onnx(self._model)
+        return keras_to_onnx(self._model, outputs=self._outputs)
+
+    def _run(self, *windows: NDArray[np.float32]) -> dict[str, Any]:
+        found = keras.tree.flatten(self._model.predict_on_batch(packed(self._model, windows)))
+        return dict(zip(self._outputs, found, strict=True))
 
 
 def _layers_of(custom: str | Path) -> dict[str, type]:
@@ -212,13 +218,33 @@ def _load(path: Path, custom: dict[str, type]) -> keras.Model:
         raise ConversionError(f"Keras cannot load it: {one_line(error, 300)}{hint}") from error
 
 
-def _rebuilt(model: keras.Model, shape: tuple[int | None, ...]) -> keras.Model:
+def _inputs(model: keras.Model) -> tuple[TensorSpec, ...]:
+    """What a model takes; nothing where it is not built."""
+    tensors = getattr(model, "inputs", None) or []
+    return tuple(
+        TensorSpec(name, tuple(tensor.shape[1:]))
+        for name, tensor in zip(input_names(model) if tensors else (), tensors, strict=True)
+    )
+
+
+def _giving(model: keras.Model, outputs: Sequence[str]) -> keras.Model:
+    """The part of a model that makes some of its outputs."""
+    tensors = dict(zip(output_names(model), model.outputs, strict=True))
+    if tuple(tensors) == tuple(outputs):
+        return model
+    return keras.Model(model.inputs, [tensors[name] for name in outputs], name=model.name)
+
+
+def _rebuilt(model: keras.Model, inputs: Sequence[TensorSpec]) -> keras.Model:
     """The same model on windows of fixed lengths."""
-    source = model.inputs[0]
-    window = keras.Input(shape, batch_size=source.shape[0], dtype=source.dtype, name=source.name)
+    shape = " and ".join(str(each.shape) for each in inputs)
+    windows = [
+        keras.Input(each.shape, batch_size=tensor.shape[0], dtype=tensor.dtype, name=each.name)
+        for each, tensor in zip(inputs, model.inputs, strict=True)
+    ]
     try:
-        # Keras wants the tensor as the model has it, alone or in a list.
-        tensors = keras.tree.map_structure(lambda _: window, model.input)
+        # Keras wants the tensors as the model has them, alone, in a list or in a dictionary.
+        tensors = packed(model, windows)
         fixed = keras.models.clone_model(copy_model(model), input_tensors=tensors)
         fixed.set_weights(model.get_weights())
     except (TypeError, ValueError) as error:

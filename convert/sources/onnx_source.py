@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper
 
-from edge_genre.convert.batches import free_lengths_fixed, in_batches
+from edge_genre.convert.batches import Outputs, in_batches
+from edge_genre.convert.onnx.graph import input_values, keep_outputs
 from edge_genre.convert.sources.versions import versions
+from edge_genre.convert.tensors import TensorSpec, with_lengths
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.model.container import split
 from edge_genre.model.file import ModelInfo, read
@@ -27,20 +30,32 @@ class OnnxSource:
     kind = "onnx"
     quantization = None
 
-    def __init__(self, path: Path, *, input_shape: tuple[int, ...] | None) -> None:
+    def __init__(self, path: Path, *, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> None:
         file = read(path)
         self.info: ModelInfo | None = file.info
         self._graph, _ = split(file.content)
         model = _parsed(self._graph, path.parent)
         if _has_external_data(self._graph):
             self._graph = model.SerializeToString()
-        source, shape = _input(model)
-        self._dtype = helper.tensor_dtype_to_np_dtype(source.type.tensor_type.elem_type)
+        values = _inputs(model)
+        if outputs and list(outputs) != [value.name for value in model.graph.output]:
+            keep_outputs(model.graph, outputs)
+            self._graph = model.SerializeToString()
+        self._outputs = [value.name for value in model.graph.output]
+        self._dtypes = [
+            helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type) for value in values
+        ]
+        shapes = [_shape(value) for value in values]
         # Without a batch axis the first length is one of the window's.
-        self._is_batched = len(shape) > 1 and _is_batch_axis(model, shape[0])
-        self._batch = shape[0] if self._is_batched else 1
-        own = shape[1:] if self._is_batched else shape
-        self.input_shape = free_lengths_fixed(own, input_shape)
+        self._is_batched = all(
+            len(shape) > 1 and _is_batch_axis(model, shape[0]) for shape in shapes
+        )
+        self._batch = shapes[0][0] if self._is_batched else 1
+        own = [
+            TensorSpec(value.name, shape[1:] if self._is_batched else shape)
+            for value, shape in zip(values, shapes, strict=True)
+        ]
+        self.inputs = with_lengths(own, inputs)
         self.parameters = sum(
             int(np.prod(weight.dims))
             for weight in model.graph.initializer
@@ -48,28 +63,32 @@ class OnnxSource:
         )
         self.versions = versions("onnx", "onnxruntime")
         self._session = _session(self._graph)
-        self._name = source.name
 
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return in_batches(self._run, windows, shape=self.input_shape, batch=self._batch)
+    def predict(self, *windows: NDArray[np.float32]) -> Outputs:
+        return in_batches(self._run, windows, inputs=self.inputs, batch=self._batch)
 
     def tflite(self, **options: Any) -> bytes:
         model = onnx.load_from_string(self._graph)
-        source, _ = _input(model)
-        dims = source.type.tensor_type.shape.dim
-        lengths = dims[1:] if self._is_batched else dims
-        for dim, size in zip(lengths, self.input_shape, strict=True):
-            if size is not None:
-                dim.dim_value = size
+        for value, each in zip(_inputs(model), self.inputs, strict=True):
+            dims = value.type.tensor_type.shape.dim
+            lengths = dims[1:] if self._is_batched else dims
+            for dim, size in zip(lengths, each.shape, strict=True):
+                if size is not None:
+                    dim.dim_value = size
         return graph_to_tflite(model.SerializeToString(), **options)
 
     def onnx(self) -> bytes:
         return self._graph
 
-    def _run(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        features = windows if self._is_batched else windows[0]
-        (output,) = self._session.run(None, {self._name: features.astype(self._dtype)})
-        return output if self._is_batched else np.reshape(output, (1, -1))
+    def _run(self, *windows: NDArray[np.float32]) -> dict[str, Any]:
+        given = {
+            each.name: (window if self._is_batched else window[0]).astype(dtype)
+            for each, window, dtype in zip(self.inputs, windows, self._dtypes, strict=True)
+        }
+        outputs = self._session.run(self._outputs, given)
+        if not self._is_batched:
+            outputs = [np.reshape(output, (1, -1)) for output in outputs]
+        return dict(zip(self._outputs, outputs, strict=True))
 
 
 def graph_to_tflite(content: bytes, **options: Any) -> bytes:
@@ -99,29 +118,37 @@ def _has_external_data(graph: bytes) -> bool:
     return any(map(external_data_helper.uses_external_data, model.graph.initializer))
 
 
-def _input(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, tuple[int | None, ...]]:
-    """The graph's one input and its shape, None for a free length."""
-    weights = {weight.name for weight in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    outputs = model.graph.output
-    if len(inputs) != 1 or len(outputs) != 1:
+def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The graph's inputs, which are windows of floats."""
+    inputs = input_values(model.graph)
+    if not inputs or not model.graph.output:
         raise ConversionError(
-            f"has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each: cut out "
-            "the part that classifies (onnx.utils.extract_model)"
+            f"has {len(inputs)} inputs and {len(model.graph.output)} outputs, expected one of each "
+            "at least"
         )
-    tensor = inputs[0].type.tensor_type
-    if tensor.elem_type not in _FLOATS:
-        found = TensorProto.DataType.Name(tensor.elem_type).lower()
-        raise ConversionError(f"takes {found} numbers, expected float: use the unquantized model")
-    if not tensor.shape.dim:
-        raise ConversionError("does not say the shape of its input: export it with one")
-    return inputs[0], tuple(dim.dim_value or None for dim in tensor.shape.dim)
+    for value in inputs:
+        tensor = value.type.tensor_type
+        if tensor.elem_type not in _FLOATS:
+            found = TensorProto.DataType.Name(tensor.elem_type).lower()
+            raise ConversionError(
+                f"takes {found} numbers, expected float: use the unquantized model"
+            )
+        if not tensor.shape.dim:
+            raise ConversionError("does not say the shape of its input: export it with one")
+    return inputs
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    """Of a tensor, None for a free length."""
+    return tuple(dim.dim_value or None for dim in value.type.tensor_type.shape.dim)
 
 
 def _is_batch_axis(model: onnx.ModelProto, size: int | None) -> bool:
-    """Whether the input's first axis counts windows: free, 1, or as long as the output's."""
-    dims = model.graph.output[0].type.tensor_type.shape.dim
-    return size in (None, 1) or (len(dims) > 1 and dims[0].dim_value == size)
+    """Whether an input's first axis counts windows: free, 1, or as long as an output's."""
+    if size in (None, 1):
+        return True
+    shapes = map(_shape, model.graph.output)
+    return any(len(shape) > 1 and shape[0] == size for shape in shapes)
 
 
 def _session(graph: bytes) -> onnxruntime.InferenceSession:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_genre.convert.batches import in_batches
+from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
+from edge_genre.convert.tensors import (
+    INPUT,
+    OUTPUT,
+    TensorSpec,
+    matched,
+    names_in_files,
+    one_input,
+)
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.host.quiet import quiet_libraries
 
@@ -26,7 +35,6 @@ from edge_genre.host.quiet import quiet_libraries
 BUNDLED = ("five-channel-cnn",)
 
 OPSET = 17
-INPUT, OUTPUT = "features", "output"
 
 # Where training programs put the weights, the likeliest first.
 _KEYS = "model_state_dict state_dict model_state model net network weights params".split()
@@ -44,7 +52,12 @@ class PyTorchSource:
     info = None
 
     def __init__(
-        self, path: Path, *, architecture: str | None, input_shape: tuple[int, ...] | None
+        self,
+        path: Path,
+        *,
+        architecture: str | None,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[str],
     ) -> None:
         weights = _weights(path)
         if architecture is None:
@@ -56,39 +69,41 @@ class PyTorchSource:
         _load(self._network, weights, architecture)
         self._network.eval()
         own = getattr(self._network, "input_shape", None) if architecture in BUNDLED else None
-        shape = own or input_shape
-        if shape is None:
+        if not own and not inputs:
             raise ConversionError(
                 "does not say what it takes: give the front end it was trained with, or the shape "
                 "of one window with --input-shape"
             )
-        self.input_shape: tuple[int | None, ...] = tuple(shape)
+        self.inputs = one_input(own) if own else _inputs(self._network, inputs)
+        self._outputs = tuple(outputs)
         self.parameters = sum(weight.numel() for weight in self._network.parameters())
         self.versions = versions("torch", "onnx")
 
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return in_batches(self._run, windows, shape=self.input_shape)
+    def predict(self, *windows: NDArray[np.float32]) -> Outputs:
+        return in_batches(self._run, windows, inputs=self.inputs)
 
-    def tflite(self, *, probabilities: bool = False, **options: Any) -> bytes:
+    def tflite(self, **options: Any) -> bytes:
         from edge_genre.convert.sources.onnx_source import graph_to_tflite
 
-        return graph_to_tflite(self.onnx(), probabilities=probabilities, **options)
+        return graph_to_tflite(self.onnx(), **options)
 
     def onnx(self) -> bytes:
-        window = torch.zeros(2, *(size or 1 for size in self.input_shape))
+        windows = tuple(torch.zeros(2, *(size or 1 for size in each.shape)) for each in self.inputs)
+        names = names_in_files([each.name for each in self.inputs], INPUT)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "model.onnx")
-                with _quiet(), _one_thread(), _fixed_pooling(self._network, window):
+                with _quiet(), _one_thread(), _fixed_pooling(self._network, *windows):
+                    network, outputs = self._giving(*windows)
                     torch.onnx.export(
-                        self._network,
-                        (window,),
+                        network,
+                        windows,
                         path,
                         dynamo=False,
                         opset_version=OPSET,
-                        input_names=[INPUT],
-                        output_names=[OUTPUT],
-                        dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                        input_names=names,
+                        output_names=outputs,
+                        dynamic_axes={name: {0: "batch"} for name in (*names, *outputs)},
                     )
                 return path.read_bytes()
         except Exception as error:  # whatever the network or the exporter raises
@@ -96,18 +111,73 @@ class PyTorchSource:
                 f"{type(self._network).__name__} does not convert to ONNX: {one_line(error, 300)}"
             ) from error
 
-    def _run(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, *windows: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        n = len(windows[0])
         # A convolution takes a batch of one for a window without a batch, whose channel it is.
-        batch = np.repeat(windows, 2, axis=0) if len(windows) == 1 else windows
+        batches = [np.repeat(each, 2, axis=0) if n == 1 else each for each in windows]
         with torch.inference_mode(), _one_thread():
-            output = self._network(torch.from_numpy(batch))
-        if not isinstance(output, torch.Tensor):
-            raise ConversionError(
-                f"{type(self._network).__name__} gives a {type(output).__name__}, expected one "
-                "tensor: wrap it in a module that returns the classes alone"
-            )
-        result = output.numpy()
-        return result[:1] if len(windows) == 1 else result
+            found = _named(self._network(*map(torch.from_numpy, batches)), self._network)
+        outputs = {name: found[name].numpy() for name in self._outputs or found}
+        # One that is the same for all windows stays what it is.
+        return {
+            name: output[:1] if n == 1 and output.shape[:1] == (2,) else output
+            for name, output in outputs.items()
+        }
+
+    def _giving(self, *windows: torch.Tensor) -> tuple[nn.Module, tuple[str, ...]]:
+        """A network that gives the outputs that are wanted, and their names in a file."""
+        with torch.inference_mode():
+            found = self._network(*windows)
+        names = self._outputs or tuple(_named(found, self._network))
+        network = self._network
+        if not isinstance(found, torch.Tensor):
+            network = _Giving(network, names)
+        return network, names_in_files(names, OUTPUT)
+
+
+class _Giving(nn.Module):
+    """A network with some of its outputs."""
+
+    def __init__(self, network: nn.Module, outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.outputs = network, outputs
+
+    def forward(self, *windows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found = _named(self.network(*windows), self.network)
+        return tuple(found[name] for name in self.outputs)
+
+
+def _named(outputs: Any, network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's outputs by name: the keys of a dictionary, fields of a tuple, or numbers."""
+    if isinstance(outputs, torch.Tensor):
+        outputs = {OUTPUT: outputs}
+    elif isinstance(outputs, tuple | list):
+        numbered = (f"{OUTPUT}_{index}" for index in range(len(outputs)))
+        fields = getattr(outputs, "_fields", None) or numbered
+        outputs = dict(zip(fields, outputs, strict=True))
+    given = outputs.values() if isinstance(outputs, Mapping) else [outputs]
+    others = [type(each).__name__ for each in given if not isinstance(each, torch.Tensor)]
+    if given and not others:
+        return {str(name): tensor for name, tensor in outputs.items()}
+    kind = " and ".join(others) or "nothing"
+    raise ConversionError(
+        f"{type(network).__name__} gives {kind}, expected tensors: wrap it in a module that "
+        "returns them alone"
+    )
+
+
+def _inputs(network: nn.Module, given: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The inputs in the order of the arguments of ``forward``, which have their names."""
+    parameters = inspect.signature(network.forward).parameters.values()
+    names = [each.name for each in given]
+    # An argument with a default, such as a mask, need not be an input.
+    own = [
+        each.name
+        for each in parameters
+        if each.kind is each.POSITIONAL_OR_KEYWORD
+        and (each.default is each.empty or each.name in names)
+    ]
+    return tuple(given[index] for index in matched(own or names, names))
 
 
 @contextlib.contextmanager
@@ -139,7 +209,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _fixed_pooling(network: nn.Module, windows: torch.Tensor) -> Iterator[None]:
+def _fixed_pooling(network: nn.Module, *windows: torch.Tensor) -> Iterator[None]:
     """Give adaptive pooling that keeps an axis as it is (None) that axis's length in numbers.
 
     ONNX has no adaptive pooling; the exporter writes plain pooling where the output's size is a
@@ -161,7 +231,7 @@ def _fixed_pooling(network: nn.Module, windows: torch.Tensor) -> Iterator[None]:
     hooks = [pooling.register_forward_pre_hook(fix) for pooling in poolings]
     try:
         with torch.inference_mode():
-            network(windows)
+            network(*windows)
         yield
     finally:
         for hook in hooks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from edge_genre.convert.batches import free_lengths_fixed, in_batches
+from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.versions import versions
+from edge_genre.convert.tensors import INPUT, OUTPUT, TensorSpec, names_in_files, with_lengths
 from edge_genre.errors import ConversionError, one_line
 
 OPSET = 17
-INPUT, OUTPUT = "features", "output"
 
 _ONE = "_of_one_window"
 
@@ -27,67 +28,86 @@ class SavedModelSource:
     quantization = None
     info = None
 
-    def __init__(self, path: Path, *, input_shape: tuple[int, ...] | None) -> None:
+    def __init__(self, path: Path, *, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> None:
         self._name = path.name
         # The signature lives only as long as what it was loaded with.
         self._loaded, self._signature = _signature(path)
-        self._argument, shape = _one_input(self._signature)
-        self._batch = shape[0]
-        self.input_shape = free_lengths_fixed(shape[1:], input_shape)
+        own = _inputs(self._signature)
+        self._outputs = tuple(outputs) or tuple(self._signature.structured_outputs)
+        self._batch = own[0].shape[0]
+        self.inputs = with_lengths([TensorSpec(each.name, each.shape[1:]) for each in own], inputs)
+        # What its files call them.
+        self._given = names_in_files([each.name for each in self.inputs], INPUT)
+        self._gives = names_in_files(self._outputs, OUTPUT)
         self.parameters = sum(
             int(np.prod(variable.shape)) for variable in self._signature.variables
         )
         self.versions = versions("tensorflow", "tf2onnx", "onnx")
 
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return in_batches(
-            lambda batch: self._call(tf.constant(batch)).numpy(),
-            windows,
-            shape=self.input_shape,
-            batch=self._batch,
-        )
+    def predict(self, *windows: NDArray[np.float32]) -> Outputs:
+        def run(*batch: NDArray[np.float32]) -> dict[str, Any]:
+            return dict(zip(self._outputs, self._call(*map(tf.constant, batch)), strict=True))
 
-    def tflite(self, *, probabilities: bool = False, **options: Any) -> bytes:
+        return in_batches(run, windows, inputs=self.inputs, batch=self._batch)
+
+    def tflite(self, **options: Any) -> bytes:
         from edge_genre.convert.tflite.writer import function_to_tflite
 
-        if None in self.input_shape:
-            raise ConversionError(
-                f"takes windows of shape {self.input_shape}: fix the length with --input-shape"
-            )
-        spec = tf.TensorSpec((1, *self.input_shape), tf.float32, name=INPUT)
+        for each in self.inputs:
+            if None in each.shape:
+                raise ConversionError(
+                    f"takes windows of shape {each.shape}: fix the length with --input-shape"
+                )
+        specs = self._specs(1)
         # The converter loses variables of loaded functions: the file then fails, or gives NaN.
         frozen = convert_variables_to_constants_v2(
-            tf.function(self._call, autograph=False).get_concrete_function(spec),
+            tf.function(self._call, autograph=False).get_concrete_function(*specs),
             lower_control_flow=False,
         )
         graph = _for_one_window(frozen.graph.as_graph_def())
-        names = [frozen.inputs[0].name, frozen.outputs[0].name]
+        taken, given = ([each.name for each in ends] for ends in (frozen.inputs, frozen.outputs))
 
-        def single(window: tf.Tensor) -> tf.Tensor:
-            (output,) = tf.graph_util.import_graph_def(
-                graph, input_map={names[0]: window}, return_elements=names[1:], name=""
+        def single(*windows: tf.Tensor) -> list[tf.Tensor]:
+            return tf.graph_util.import_graph_def(
+                graph,
+                input_map=dict(zip(taken, windows, strict=True)),
+                return_elements=given,
+                name="",
             )
-            return tf.nn.softmax(output) if probabilities else output
 
-        function = tf.function(single, input_signature=[spec], autograph=False)
-        return function_to_tflite(function, name=self._name, **options)
+        return function_to_tflite(
+            tf.function(single, input_signature=specs, autograph=False),
+            name=self._name,
+            inputs=self._given,
+            outputs=self._gives,
+            **options,
+        )
 
     def onnx(self) -> bytes:
         import onnx
         import tf2onnx
 
-        spec = tf.TensorSpec((self._batch, *self.input_shape), tf.float32, name=INPUT)
-        function = tf.function(lambda window: {OUTPUT: self._call(window)}, autograph=False)
+        def call(*windows: tf.Tensor) -> dict[str, tf.Tensor]:
+            return dict(zip(self._gives, self._call(*windows), strict=True))
+
+        function, specs = tf.function(call, autograph=False), self._specs(self._batch)
         try:
-            proto, _ = tf2onnx.convert.from_function(function, input_signature=[spec], opset=OPSET)
+            proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)
             onnx.checker.check_model(proto, full_check=True)
         except Exception as error:  # tf2onnx and onnx raise many kinds, without a common base
             raise ConversionError(f"does not convert to ONNX: {one_line(error, 300)}") from error
         return bytes(proto.SerializeToString())
 
-    def _call(self, windows: tf.Tensor) -> tf.Tensor:
-        (output,) = self._signature(**{self._argument: windows}).values()
-        return output
+    def _call(self, *windows: tf.Tensor) -> list[tf.Tensor]:
+        names = [each.name for each in self.inputs]
+        found = self._signature(**dict(zip(names, windows, strict=True)))
+        return [found[name] for name in self._outputs]
+
+    def _specs(self, batch: int | None) -> list[tf.TensorSpec]:
+        return [
+            tf.TensorSpec((batch, *each.shape), tf.float32, name=name)
+            for each, name in zip(self.inputs, self._given, strict=True)
+        ]
 
 
 def _for_one_window(graph: Any) -> Any:
@@ -136,20 +156,16 @@ def _signature(path: Path) -> tuple[Any, Any]:
     return loaded, next(iter(signatures.values()))
 
 
-def _one_input(signature: Any) -> tuple[str, tuple[int | None, ...]]:
-    """Name and shape, batch axis first, of the signature's input."""
+def _inputs(signature: Any) -> list[TensorSpec]:
+    """The signature's inputs, batch axis first."""
     _, inputs = signature.structured_input_signature
-    outputs = signature.structured_outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ConversionError(
-            f"has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each: export "
-            "the part that classifies"
-        )
-    ((name, spec),) = inputs.items()
-    if spec.dtype != tf.float32:
-        raise ConversionError(f"takes {spec.dtype.name} numbers, expected float32")
-    if spec.shape.rank is None or spec.shape.rank < 2:
-        raise ConversionError(
-            f"takes input of shape {spec.shape}, expected windows behind a batch axis"
-        )
-    return name, tuple(spec.shape)
+    if not inputs or not signature.structured_outputs:
+        raise ConversionError("has no inputs or no outputs: export the part that classifies")
+    for spec in inputs.values():
+        if spec.dtype != tf.float32:
+            raise ConversionError(f"takes {spec.dtype.name} numbers, expected float32")
+        if spec.shape.rank is None or spec.shape.rank < 2:
+            raise ConversionError(
+                f"takes input of shape {spec.shape}, expected windows behind a batch axis"
+            )
+    return [TensorSpec(name, tuple(spec.shape)) for name, spec in inputs.items()]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.batches import in_batches
+from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.versions import versions
+from edge_genre.convert.tensors import Arrays, TensorSpec
 from edge_genre.convert.tflite.flatbuffer import (
     add_tensor,
     builtin,
+    named_ends,
     new_operator,
     operators,
     pack,
@@ -23,6 +26,7 @@ from edge_genre.convert.tflite.flatbuffer import (
     schema,
 )
 from edge_genre.engines.litert import LiteRT
+from edge_genre.engines.tensor import bare_name
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.host.quiet import quiet_libraries
 from edge_genre.model.container import split
@@ -40,31 +44,32 @@ class TFLiteSource:
 
     kind = "tflite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, outputs: Sequence[str]) -> None:
         file = read(path)
         self.info: ModelInfo | None = file.info
-        self._graph, _ = split(file.content)
+        self._graph = _plainly_named(split(file.content)[0], outputs)
         self._engine = LiteRT(self._graph, 1, str(path))
-        (self._input,) = self._engine.inputs
-        shape = self._input.shape
         # Without a batch axis the first length is one of the window's.
-        self.input_shape: tuple[int | None, ...] = shape[1:] if shape[0] == 1 else shape
+        self.inputs = tuple(
+            TensorSpec(each.name, each.shape[1:] if each.shape[:1] == (1,) else each.shape)
+            for each in self._engine.inputs
+        )
         tensors = list(_tensors(self._graph))
         self.quantization = _quantization(tensors)
         self.parameters = sum(size for size, kind, _ in tensors if kind in _WEIGHTS)
         self.versions = versions("ai-edge-litert", "tensorflow", "tf2onnx", "onnx")
 
-    def predict(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return in_batches(self._run, windows, shape=self.input_shape, batch=1)
+    def predict(self, *windows: NDArray[np.float32]) -> Outputs:
+        return in_batches(self._run, windows, inputs=self.inputs, batch=1)
 
     def tflite(
         self,
         *,
         quantize: str = "fp32",
-        calibration: NDArray[np.float32] | None = None,
+        calibration: Arrays | None = None,
         target: str = "litert",
         integer_io: bool = False,
-        probabilities: bool = False,
+        activation: str | None = None,
     ) -> bytes:
         if quantize != self.quantization:
             raise ConversionError(
@@ -101,10 +106,44 @@ class TFLiteSource:
                 ) from error
         return bytes(model.SerializeToString())
 
-    def _run(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        shape = [size or 1 for size in self._input.shape]
-        (answer,) = self._engine.infer([window.reshape(shape)], [0])
-        return answer[np.newaxis]
+    def _run(self, *windows: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        arrays = [
+            window.reshape([size or 1 for size in each.shape])
+            for window, each in zip(windows, self._engine.inputs, strict=True)
+        ]
+        found = self._engine.infer(arrays, range(len(self._engine.outputs)))
+        return {
+            each.name: output[np.newaxis]
+            for each, output in zip(self._engine.outputs, found, strict=True)
+        }
+
+
+def _plainly_named(graph: bytes, outputs: Sequence[str]) -> bytes:
+    """The same graph, of several inputs or outputs by the names of its signature.
+
+    Parameters
+    ----------
+    outputs : those to keep; all if left out
+    """
+    model = parse(graph)
+    subgraph = model.subgraphs[0]
+    if len(subgraph.inputs) + len(subgraph.outputs) == 2:
+        return graph
+    signatures = model.signatureDefs or []
+    named = {
+        int(each.tensorIndex): each.name.decode()
+        for signature in signatures[:1]
+        for each in (*signature.inputs, *signature.outputs)
+    }
+    taken, given = (
+        {named.get(int(i)) or bare_name(subgraph.tensors[i].name.decode()): int(i) for i in ends}
+        for ends in (subgraph.inputs, subgraph.outputs)
+    )
+    if len(taken) < len(subgraph.inputs) or len(given) < len(subgraph.outputs):
+        raise ConversionError("has two inputs or two outputs of one name: give it a signature")
+    kept = list(outputs or given)
+    subgraph.outputs = np.array([given[name] for name in kept], np.int32)
+    return named_ends(pack(model), list(taken), kept)
 
 
 def _with_flat_inputs(graph: bytes) -> bytes:
@@ -115,7 +154,7 @@ def _with_flat_inputs(graph: bytes) -> bytes:
     """
     codes, model, changed = schema().BuiltinOperator, parse(graph), False
     for subgraph in model.subgraphs:
-        ordered = []
+        ordered: list[Any] = []
         for operator in operators(subgraph):
             code = builtin(model.operatorCodes[operator.opcodeIndex])
             if code == codes.FULLY_CONNECTED and not operator.builtinOptions.keepNumDims:
@@ -123,10 +162,12 @@ def _with_flat_inputs(graph: bytes) -> bytes:
                 features = int(weights.shape[1])
                 shape = [int(np.prod(source.shape)) // features, features]
                 if len(source.shape) != 2:
-                    flat = add_tensor(model, subgraph, "flat", shape, source.type)
+                    # tf2onnx takes tensors of one name for one tensor.
+                    name = f"flat{len(ordered)}"
+                    flat = add_tensor(model, subgraph, name, shape, source.type)
                     values = np.array([-1, features], np.int32)
                     wanted = add_tensor(
-                        model, subgraph, "flat_shape", [2], schema().TensorType.INT32, values
+                        model, subgraph, f"{name}_shape", [2], schema().TensorType.INT32, values
                     )
                     inputs = [int(operator.inputs[0]), wanted]
                     ordered.append(new_operator(model, codes.RESHAPE, inputs, [flat]))

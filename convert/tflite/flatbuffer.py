@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,21 @@ def pack(model: Any) -> bytes:
 def compact(graph: bytes) -> bytes:
     """Write a TFLite graph anew, equal vectors once; see `parse` for what it raises."""
     return pack(parse(graph))
+
+
+def named_ends(graph: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """Call the inputs and outputs of a TFLite graph so, in their order; see `parse` for errors.
+
+    Engines know them by the names of their tensors, which TensorFlow makes of its own
+    (``StatefulPartitionedCall:1``). Signatures, which name them once more, are left out.
+    """
+    model = parse(graph)
+    subgraph = model.subgraphs[0]
+    for indices, names in ((subgraph.inputs, inputs), (subgraph.outputs, outputs)):
+        for index, name in zip(indices, names, strict=True):
+            subgraph.tensors[index].name = name.encode()
+    model.signatureDefs = []
+    return pack(model)
 
 
 def operators(subgraph: Any) -> list[Any]:

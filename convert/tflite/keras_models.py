@@ -1,9 +1,11 @@
 """What the writers ask of a Keras model, and how they copy it before they change it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 
+from edge_genre.convert.tensors import INPUT, OUTPUT, names_in_files
 from edge_genre.errors import ConversionError, one_line
 
 
@@ -12,8 +14,8 @@ def require_convertible(model: keras.Model) -> None:
 
     Parameters
     ----------
-    model : built functional or sequential model, one input of fixed shape but for the batch
-        axis, one output.
+    model : built functional or sequential model, its inputs of fixed shape but for the batch
+        axis.
 
     Raises
     ------
@@ -25,17 +27,12 @@ def require_convertible(model: keras.Model) -> None:
             f"model {model.name!r} is a {type(model).__name__}; expected a built functional or "
             "sequential Keras model: rebuild it as one and copy the weights"
         )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ConversionError(
-            f"model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} "
-            "outputs; expected one of each: make a model of the part that classifies"
-        )
-    shape = model.inputs[0].shape
-    if None in shape[1:]:
-        raise ConversionError(
-            f"model {model.name!r} takes input of shape {shape}; expected fixed lengths after the "
-            "batch axis: rebuild it with the window length it is to run on"
-        )
+    for tensor in model.inputs:
+        if None in tensor.shape[1:]:
+            raise ConversionError(
+                f"model {model.name!r} takes input of shape {tensor.shape}; expected fixed lengths "
+                "after the batch axis: rebuild it with the window length it is to run on"
+            )
     for layer in _layers(model):
         # The exported graphs have windows of one length and carry no masks; dropping one in
         # silence would change the result.
@@ -44,6 +41,50 @@ def require_convertible(model: keras.Model) -> None:
                 f"layer {layer.name!r} masks time steps, which the exported formats cannot "
                 "express: remove it and pad the input instead"
             )
+
+
+def input_names(model: keras.Model) -> tuple[str, ...]:
+    """What a built model's inputs are called: as their layers, which keys of a dictionary are."""
+    return tuple(tensor.name for tensor in model.inputs)
+
+
+def output_names(model: keras.Model) -> tuple[str, ...]:
+    """What a built model's outputs are called: by the keys of a dictionary, or as their layers."""
+    is_functional = not isinstance(model, keras.Sequential)
+    if is_functional and isinstance(model.output, dict):
+        return tuple(sorted(model.output))  # as Keras orders them
+    layers = [tensor._keras_history.operation.name for tensor in model.outputs]
+    return tuple(
+        f"{name}_{layers[:index].count(name)}" if name in layers[:index] else name
+        for index, name in enumerate(layers)
+    )
+
+
+def ends(
+    model: keras.Model, outputs: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a file that is made of a built model calls its inputs and its outputs.
+
+    Parameters
+    ----------
+    outputs : names for the model's outputs; its own if left out
+    """
+    return (
+        names_in_files(input_names(model), INPUT),
+        names_in_files(outputs or output_names(model), OUTPUT),
+    )
+
+
+def called(model: keras.Model, *tensors: Any) -> list[Any]:
+    """Call a built model with a tensor for each of its inputs, and return those of its outputs."""
+    return list(keras.tree.flatten(model(packed(model, tensors), training=False)))
+
+
+def packed(model: keras.Model, arrays: Sequence[Any]) -> Any:
+    """A tensor for each of a built model's inputs as it takes them: alone, listed, or by name."""
+    if isinstance(model, keras.Sequential):
+        return arrays[0]
+    return keras.tree.pack_sequence_as(model.input, arrays)
 
 
 def copy_model(

@@ -27,6 +27,7 @@ from edge_genre.convert.quantization.mixed_precision import (
     logits_of,
 )
 from edge_genre.convert.quantization.rounding import SMALL, in_half, in_steps
+from edge_genre.convert.tensors import Arrays
 from edge_genre.convert.tflite.flatbuffer import (
     add_tensor,
     builtin,
@@ -106,14 +107,14 @@ def without_stored_zeros(graph: bytes) -> bytes:
     return pack(model)
 
 
-def dynamic(converted: bytes, exact: bytes, windows: NDArray[np.float32]) -> bytes:
+def dynamic(converted: bytes, exact: bytes, windows: Arrays) -> bytes:
     """Choose the form of ``dynamic`` that agrees.
 
     Parameters
     ----------
     converted : TensorFlow's form
     exact : fp32
-    windows : real ones [shape=(n, ...)]
+    windows : real ones, for each input [shape=(n, ...)]
     """
     tried = at_most(windows, TRIED)
     if changed(_outputs(exact, tried), _outputs(converted, tried)) <= MAY_CHANGE:
@@ -121,9 +122,7 @@ def dynamic(converted: bytes, exact: bytes, windows: NDArray[np.float32]) -> byt
     return weights_in_8_bits(exact)
 
 
-def int8(
-    calibrated: bytes, windows: NDArray[np.float32], *, per_channel_dense: bool = True
-) -> bytes:
+def int8(calibrated: bytes, windows: Arrays, *, per_channel_dense: bool = True) -> bytes:
     """Compute in 8 bits but for the last and as few leading layers as agreement asks for.
 
     One layer always does, whether that agrees or not: without, it would be no int8.
@@ -131,7 +130,7 @@ def int8(
     Parameters
     ----------
     calibrated : fp32, with the ranges of all its tensors
-    windows : the calibration windows [shape=(n, ...)]
+    windows : the calibration windows, for each input [shape=(n, ...)]
     per_channel_dense : a scale for each channel of dense layers too
     """
     from tensorflow.lite.python.convert import mlir_quantize
@@ -245,9 +244,16 @@ def _channel_axis(code: int) -> int | None:
     return axes.get(code)
 
 
-def _outputs(graph: bytes, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _outputs(graph: bytes, windows: Arrays) -> NDArray[np.float32]:
     engine = LiteRT(graph, 1, "the converted model")
-    return logits_of(np.stack([engine.infer([window[np.newaxis]], [0])[0] for window in windows]))
+    return logits_of(
+        np.stack(
+            [
+                engine.infer([window[np.newaxis] for window in each], [0])[0]
+                for each in zip(*windows, strict=True)
+            ]
+        )
+    )
 
 
 def _drop_unread(model: Any) -> None:

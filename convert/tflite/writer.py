@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,43 +12,55 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edge_genre.choices import QUANTIZATIONS, TARGETS
+from edge_genre.convert.tensors import INPUT, OUTPUT, Arrays
 from edge_genre.convert.tflite import quantize as tflite_quantize
-from edge_genre.convert.tflite.flatbuffer import compact
-from edge_genre.convert.tflite.keras_models import require_convertible
+from edge_genre.convert.tflite.flatbuffer import compact, named_ends
+from edge_genre.convert.tflite.keras_models import called, ends, require_convertible
 from edge_genre.convert.tflite.recurrent import MAX_UNROLLED_STEPS
 from edge_genre.convert.tflite.written_out import write_out_recurrent
 from edge_genre.errors import ConversionError, one_line
+
+# What makes probabilities of a model's answer.
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "softmax": tf.nn.softmax,
+    "sigmoid": tf.math.sigmoid,
+}
 
 
 def keras_to_tflite(
     model: keras.Model,
     *,
+    outputs: Sequence[str] | None = None,
     quantize: str = "fp32",
-    calibration: np.ndarray | None = None,
+    calibration: Arrays | None = None,
     target: str = "litert",
     integer_io: bool = False,
+    activation: str | None = None,
 ) -> bytes:
     """Convert a Keras model to a TFLite file with built-in operators only.
 
     The file takes one window at a time, float32 of shape (1, ...), and gives float32, whatever
-    the quantization inside. Recurrent layers of up to 64 steps are written out (see
+    the quantization inside. Of several inputs or outputs its tensors have the names of the
+    model's, in the model's order. Recurrent layers of up to 64 steps are written out (see
     ``written_out``); longer ones become a WHILE loop, except for int8 and for TFLite Micro, where
     every length is written out and long ones make a large file.
 
     Parameters
     ----------
-    model : built functional or sequential model with one input and one output; it is left
-        as it was.
+    model : built functional or sequential model; it is left as it was.
+    outputs : names of its outputs; its own if left out.
     quantize : "fp32"; "fp16", weights stored in half precision; "dynamic", weights in 8 bits
         and activations quantized as they come; "int8", weights and activations in 8 bits.
-    calibration : windows as the model sees them on the device, float32 of shape (windows, ...);
-        some hundred of all genres are enough. int8 needs them: their range becomes that of the
-        activations. Where they show that activations do not bear 8 bits, layers compute in float
-        with weights in 8 bits: as few leading ones as possible of int8, all of dynamic, which
-        without windows is taken to bear them. Not for fp32 and fp16.
+    calibration : windows as the model sees them on the device, float32 of shape (windows, ...)
+        for each input; some hundred of all genres are enough. int8 needs them: their range becomes
+        that of the activations. Where they show that activations do not bear 8 bits, layers
+        compute in float with weights in 8 bits: as few leading ones as possible of int8, all of
+        dynamic, which without windows is taken to bear them. Not for fp32 and fp16.
     target : the engine that is to run the file: "litert"; "tflite-runtime", its last release,
         2.14; "micro", TFLite Micro, which takes fp32 and int8 only.
     integer_io : int8 input and output tensors, for int8 only.
+    activation : one of ``ACTIVATIONS``, applied to the first output, so that 8 bits have all
+        their steps between 0 and 1. A softmax makes probabilities of log-probabilities, too.
 
     Returns
     -------
@@ -63,20 +75,26 @@ def keras_to_tflite(
     require_options(quantize, target, integer_io=integer_io)
     everything = must_write_out(quantize, target)
     written_out = write_out_recurrent(model, None if everything else MAX_UNROLLED_STEPS)
-    window = model.inputs[0]
+    inputs, given = ends(model, outputs)
     return function_to_tflite(
         tf.function(
-            lambda features: written_out(features, training=False),
-            # A free batch axis brings in operators that TFLite has not.
-            input_signature=[tf.TensorSpec((1, *window.shape[1:]), window.dtype, name="features")],
+            lambda *features: called(written_out, *features),
+            input_signature=[
+                # A free batch axis brings in operators that TFLite has not.
+                tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=name)
+                for tensor, name in zip(model.inputs, inputs, strict=True)
+            ],
             # There is no Python control flow to translate, and autograph would rewrite errors.
             autograph=False,
         ),
         name=model.name,
+        inputs=inputs,
+        outputs=given,
         quantize=quantize,
         calibration=calibration,
         target=target,
         integer_io=integer_io,
+        activation=activation,
     )
 
 
@@ -84,22 +102,24 @@ def function_to_tflite(
     function: Any,
     *,
     name: str,
+    inputs: Sequence[str] = (INPUT,),
+    outputs: Sequence[str] = (OUTPUT,),
     quantize: str = "fp32",
-    calibration: np.ndarray | None = None,
+    calibration: Arrays | None = None,
     target: str = "litert",
     integer_io: bool = False,
-    probabilities: bool = False,
+    activation: str | None = None,
 ) -> bytes:
     """Convert a TensorFlow function to a TFLite file with built-in operators only.
 
     Parameters
     ----------
-    function : ``tf.function`` with an input signature, or a concrete function; one input,
-        float32 of shape (1, ...), and one output. Its variables become constants.
+    function : ``tf.function`` with an input signature, or a concrete function, from inputs of
+        shape (1, ...), float32, to outputs. Its variables become constants.
     name : of the model, for messages.
-    probabilities : apply a softmax to the output, which makes probabilities of logits and of
-        log-probabilities alike, so that an 8-bit output has all its steps between 0 and 1.
-    quantize, calibration, target, integer_io : see ``keras_to_tflite``.
+    inputs, outputs : the names of its arguments and of what it gives, in their order; where there
+        is more than one of either, the file's tensors are called so.
+    quantize, calibration, target, integer_io, activation : see ``keras_to_tflite``.
 
     Raises
     ------
@@ -107,8 +127,8 @@ def function_to_tflite(
         the function, or the combination of function and options, cannot be converted.
     """
     require_options(quantize, target, integer_io=integer_io)
-    concrete = _frozen(function, name, probabilities=probabilities)
-    windows = _checked_calibration(concrete.inputs[0].shape[1:], quantize, calibration)
+    concrete = _frozen(function, name, len(inputs), activation)
+    windows = _checked_calibration(concrete.inputs, quantize, calibration)
     if must_write_out(quantize, target) and _has_loop(concrete):
         # The calibrator does not survive a loop: it ends the process with a segmentation fault.
         raise ConversionError(
@@ -123,7 +143,8 @@ def function_to_tflite(
         _set_options(converter, quantize, target, windows, integer_io=integer_io)
         converter._experimental_calibrate_only = only_calibrated
         with _quiet():
-            return tflite_quantize.without_stored_zeros(bytes(converter.convert()))
+            graph = tflite_quantize.without_stored_zeros(bytes(converter.convert()))
+        return named_ends(graph, inputs, outputs) if len(inputs) + len(outputs) > 2 else graph
 
     try:
         if quantize == "fp16":
@@ -135,7 +156,7 @@ def function_to_tflite(
                     calibrated, windows, per_channel_dense=target == "litert"
                 )
         graph = converted(quantize)
-        if quantize == "dynamic" and len(windows):
+        if quantize == "dynamic" and len(windows[0]):
             graph = tflite_quantize.dynamic(graph, converted("fp32"), windows)
         return compact(graph)
     except ConversionError:
@@ -148,7 +169,7 @@ def function_to_tflite(
 
 
 def _set_options(
-    converter: Any, quantize: str, target: str, windows: np.ndarray, *, integer_io: bool
+    converter: Any, quantize: str, target: str, windows: Arrays, *, integer_io: bool
 ) -> None:
     if quantize != "fp32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -158,7 +179,9 @@ def _set_options(
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if quantize == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: ([window[np.newaxis]] for window in windows)
+        converter.representative_dataset = lambda: (
+            [window[np.newaxis] for window in each] for each in zip(*windows, strict=True)
+        )
         if integer_io:
             converter.inference_input_type = converter.inference_output_type = tf.int8
 
@@ -191,16 +214,18 @@ def must_write_out(quantize: str, target: str) -> bool:
     return quantize == "int8" or target == "micro"
 
 
-def _frozen(function: Any, name: str, *, probabilities: bool) -> Any:
+def _frozen(function: Any, name: str, n_inputs: int, activation: str | None) -> Any:
     """The function traced, with its variables as constants."""
     try:
         if not hasattr(function, "structured_outputs"):
             function = function.get_concrete_function()
-        if probabilities:
-            spec = tf.TensorSpec(function.inputs[0].shape, tf.float32, name="features")
-            exact = function
-            function = tf.function(lambda features: tf.nn.softmax(_only(exact(features))))
-            function = function.get_concrete_function(spec)
+        if activation is not None:
+            specs = [
+                tf.TensorSpec(tensor.shape, tf.float32, name=tensor.op.name)
+                for tensor in function.inputs[:n_inputs]
+            ]
+            function = tf.function(_activated(function, ACTIVATIONS[activation]))
+            function = function.get_concrete_function(*specs)
         # Unfrozen variables convert, and then fail in the interpreter or give NaN.
         concrete = convert_variables_to_constants_v2(function, lower_control_flow=False)
     except ConversionError:
@@ -210,27 +235,35 @@ def _frozen(function: Any, name: str, *, probabilities: bool) -> Any:
     return concrete
 
 
-def _only(outputs: Any) -> Any:
-    """The one tensor of a function's outputs."""
-    (output,) = tf.nest.flatten(outputs)
-    return output
+def _activated(function: Any, activation: Callable[[Any], Any]) -> Callable[..., list[Any]]:
+    """The same function with an activation behind its first output."""
+
+    def call(*features: Any) -> list[Any]:
+        first, *others = tf.nest.flatten(function(*features))
+        return [activation(first), *others]
+
+    return call
 
 
-def _checked_calibration(shape: Any, quantize: str, calibration: np.ndarray | None) -> np.ndarray:
+def _checked_calibration(
+    inputs: Sequence[Any], quantize: str, calibration: Arrays | None
+) -> list[np.ndarray]:
     """The calibration windows as float32: int8 needs them, dynamic may have them."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
     if quantize in ("fp32", "fp16") and calibration is not None:
         raise ConversionError(f"quantization {quantize!r} takes no calibration windows")
     if quantize != "int8" and calibration is None:
-        return np.empty((0, *shape), np.float32)
-    if calibration is None or len(calibration) == 0 or calibration.shape[1:] != tuple(shape):
-        found = "none" if calibration is None else f"shape {calibration.shape}"
+        return [np.empty((0, *shape), np.float32) for shape in shapes]
+    given = () if calibration is None else calibration
+    if [each.shape[1:] for each in given] != shapes or not all(map(len, given)):
+        expected = " and ".join(f"(windows, {', '.join(map(str, shape))})" for shape in shapes)
+        found = " and ".join(f"shape {each.shape}" for each in given) or "none"
         raise ConversionError(
-            f"{quantize} needs calibration windows of shape "
-            f"(windows, {', '.join(map(str, shape))}); got {found}"
+            f"{quantize} needs calibration windows of shape {expected}; got {found}"
         )
-    if not np.isfinite(calibration).all():
+    if not all(np.isfinite(each).all() for each in given):
         raise ConversionError("the calibration windows hold NaN or infinity: remove those windows")
-    return calibration.astype(np.float32)
+    return [each.astype(np.float32) for each in given]
 
 
 def _has_loop(concrete: Any) -> bool:

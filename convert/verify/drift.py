@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.convert.tensors import Arrays
 from edge_genre.convert.verify.layers import FORMATS, INPUT, Layer, layers_of, sample, shape_of
 from edge_genre.errors import ConversionError
 
@@ -44,7 +45,7 @@ class LayerDrift:
 def layer_drift(
     exact: bytes | Mapping[str, NDArray[np.float32]],
     candidate: bytes,
-    windows: NDArray[np.float32],
+    windows: Arrays,
 ) -> list[LayerDrift]:
     """Compare what every layer of two forms of one model gives.
 
@@ -53,7 +54,8 @@ def layer_drift(
     exact : a TFLite or ONNX file in fp32; or what the source's layers give for the windows, by
         their names and in their order, float32 [shape=(n, ...)]
     candidate : a TFLite or ONNX file
-    windows : what to run on, float32 [shape=(n, ...)]: two at least, some ten are enough
+    windows : what to run on, float32 [shape=(n, ...)] for each input, in the files' order: two at
+        least, some ten are enough
 
     Returns
     -------
@@ -65,8 +67,8 @@ def layer_drift(
     ConversionError
         A file does not run on the windows, they are too few, or the two have no layer in common.
     """
-    if len(windows) < 2:
-        raise ConversionError(f"comparing layers takes 2 windows or more, got {len(windows)}")
+    if len(windows[0]) < 2:
+        raise ConversionError(f"comparing layers takes 2 windows or more, got {len(windows[0])}")
     found = layers_of(candidate, windows)
     expected = (
         _of_source(exact, windows, {_by_name(layer) for layer in found})
@@ -85,7 +87,7 @@ def layer_drift(
             error = _error(matches[index].values, layer.values)
             growth = error - entering[index]
             drifts[index] = LayerDrift(matches[index].name, layer.operator, error, growth)
-    if len(drifts) < 2:  # the input is always there
+    if len(drifts) <= len(windows):  # the inputs are always there
         raise ConversionError("the two models have no layers in common that could be compared")
     # An input that the file does not quantize is no layer.
     listed = [drift for drift in drifts.values() if drift.operator != INPUT]
@@ -166,15 +168,17 @@ def _by_name(layer: Layer) -> Hashable:
 
 def _of_source(
     layers: Mapping[str, NDArray[np.float32]],
-    windows: NDArray[np.float32],
+    windows: Arrays,
     wanted: Container[Hashable],
 ) -> list[Layer]:
     """The source's layers, with channels where the file has them: last in TFLite, first in ONNX."""
     given = []
-    for name, values in ({INPUT: windows} | dict(layers)).items():
-        if len(values) != len(windows):
+    n = len(windows[0])
+    given_to_it = [(INPUT, each) for each in windows]
+    for name, values in (*given_to_it, *layers.items()):
+        if len(values) != n:
             raise ConversionError(
-                f"layer {name!r} is given for {len(values)} windows, expected {len(windows)}"
+                f"layer {name!r} is given for {len(values)} windows, expected {n}"
             )
         orders = [
             Layer(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_genre.convert.onnx.graph import input_values
+from edge_genre.convert.tensors import Arrays
 from edge_genre.engines.quantization import dequantize, quantize
 from edge_genre.errors import ConversionError, one_line
 from edge_genre.host.quiet import quiet_libraries
@@ -60,25 +62,25 @@ class _Node(NamedTuple):
     name: str
 
 
-# Runs one window and gives the tensors asked for, None for what is no float.
-_Run = Callable[[NDArray[np.float32], list[Any]], Iterable[NDArray[Any] | None]]
+# Runs one window, an array an input, and gives the tensors asked for, None for what is no float.
+_Run = Callable[[Arrays, list[Any]], Iterable[NDArray[Any] | None]]
 
 
-def layers_of(content: bytes, windows: NDArray[np.float32]) -> list[Layer]:
-    """The operators of a file that depend on its input, in the order in which they run."""
+def layers_of(content: bytes, windows: Arrays) -> list[Layer]:
+    """The operators of a file that depend on its inputs, in the order in which they run."""
     try:
         graph, _ = split(content)
         with quiet_libraries():
-            nodes, source, names, run = (_onnx if kind_of(graph) == "onnx" else _tflite)(graph)
-            return _watched(_dependent(nodes, source), source, names, run, windows)
+            nodes, sources, names, run = (_onnx if kind_of(graph) == "onnx" else _tflite)(graph)
+            return _watched(_dependent(nodes, sources), sources, names, run, windows)
     except Exception as error:  # the engines raise many kinds, without a common base
         line = one_line(error, 300)
         raise ConversionError(f"the model cannot be run layer by layer: {line}") from error
 
 
-def _dependent(nodes: list[_Node], source: Hashable) -> list[_Node]:
+def _dependent(nodes: list[_Node], sources: Sequence[Hashable]) -> list[_Node]:
     """Without those that prepare weights."""
-    reached, left = {source}, []
+    reached, left = set(sources), []
     for node in nodes:
         if not reached.isdisjoint(node.inputs):
             reached.update(node.outputs)
@@ -88,10 +90,10 @@ def _dependent(nodes: list[_Node], source: Hashable) -> list[_Node]:
 
 def _watched(
     nodes: list[_Node],
-    source: Hashable,
+    sources: Sequence[Hashable],
     names: Mapping[Any, str],
     run: _Run,
-    windows: NDArray[np.float32],
+    windows: Arrays,
 ) -> list[Layer]:
     readers: dict[Hashable, list[_Node]] = defaultdict(list)
     for node in nodes:
@@ -110,11 +112,11 @@ def _watched(
             tensor = readers[tensor][0].outputs[0]
         return tensor, operator
 
-    nodes = [_Node(INPUT, (), (source,), INPUT), *nodes]
+    nodes = [*(_Node(INPUT, (), (source,), INPUT) for source in sources), *nodes]
     read = [as_read(node) for node in nodes]
     rows: list[list[NDArray[np.float32]]] = [[] for _ in nodes]
     shapes: list[tuple[int, ...]] = [()] * len(nodes)
-    for window in windows:
+    for window in zip(*windows, strict=True):
         for index, values in enumerate(run(window, [tensor for tensor, _ in read])):
             if values is not None:
                 rows[index].append(sample(values))
@@ -132,12 +134,11 @@ def _watched(
     return layers
 
 
-def _onnx(graph: bytes) -> tuple[list[_Node], Hashable, Mapping[Any, str], _Run]:
+def _onnx(graph: bytes) -> tuple[list[_Node], list[str], Mapping[Any, str], _Run]:
     import onnxruntime
 
     model = onnx.load_from_string(graph)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    source = next(value for value in model.graph.input if value.name not in constants)
+    sources = [value.name for value in input_values(model.graph)]
     nodes = [
         _Node(
             node.op_type,
@@ -158,16 +159,16 @@ def _onnx(graph: bytes) -> tuple[list[_Node], Hashable, Mapping[Any, str], _Run]
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
 
-    def run(window: NDArray[np.float32], outputs: list[Any]) -> Iterable[NDArray[Any] | None]:
-        given = {source.name: window[np.newaxis]}
+    def run(window: Arrays, outputs: list[Any]) -> Iterable[NDArray[Any] | None]:
+        given = {name: each[np.newaxis] for name, each in zip(sources, window, strict=True)}
         made = list(dict.fromkeys(name for name in outputs if name not in given))
         values = given | dict(zip(made, session.run(made, given), strict=True))
         return (values[name] if values[name].dtype.kind == "f" else None for name in outputs)
 
-    return nodes, source.name, names, run
+    return nodes, sources, names, run
 
 
-def _tflite(graph: bytes) -> tuple[list[_Node], Hashable, Mapping[Any, str], _Run]:
+def _tflite(graph: bytes) -> tuple[list[_Node], list[int], Mapping[Any, str], _Run]:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -188,11 +189,13 @@ def _tflite(graph: bytes) -> tuple[list[_Node], Hashable, Mapping[Any, str], _Ru
             for side in ("inputs", "outputs")
         )
         nodes.append(_Node(each["op_name"], inputs, outputs, names[outputs[0]]))
-    (source,) = interpreter.get_input_details()
+    sources = interpreter.get_input_details()
 
-    def run(window: NDArray[np.float32], outputs: list[Any]) -> Iterable[NDArray[Any] | None]:
-        values = quantize(window.reshape(source["shape"]), source["dtype"], *source["quantization"])
-        interpreter.set_tensor(source["index"], values)
+    def run(window: Arrays, outputs: list[Any]) -> Iterable[NDArray[Any] | None]:
+        for each, source in zip(window, sources, strict=True):
+            shaped = each.reshape(source["shape"])
+            values = quantize(shaped, source["dtype"], *source["quantization"])
+            interpreter.set_tensor(source["index"], values)
         interpreter.invoke()
         for index in outputs:
             values, (scale, zero_point) = (
@@ -203,7 +206,7 @@ def _tflite(graph: bytes) -> tuple[list[_Node], Hashable, Mapping[Any, str], _Ru
             known = values.dtype.kind == "f" or scale
             yield dequantize(values, scale, zero_point) if known else None
 
-    return nodes, int(source["index"]), names, run
+    return nodes, [int(source["index"]) for source in sources], names, run
 
 
 def _layer_name(path: str) -> str:

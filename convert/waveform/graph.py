@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.convert.waveform.spectra import frames, power_spectra
 from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.graph import Value
 
@@ -59,13 +60,10 @@ class Writer(ABC):
 
     def spectra(self, spec: Framed, samples: Value) -> Value:
         """The spectra of a window's frames [shape=(n_frames, 1 + n_fft // 2)]."""
-        from edge_genre.convert.waveform import spectra
-
         # Front ends of several inputs often cut the same frames, and differ in what follows.
         cut = tuple(getattr(spec, name) for name in _CUT)
         if cut not in self._spectra:
-            frames = spectra.frames(self, spec, samples)
-            self._spectra[cut] = spectra.power_spectra(self, frames)
+            self._spectra[cut] = power_spectra(self, frames(self, spec, samples))
         power = self._spectra[cut]
         return self.root(power) if spec.power == 1 else power
 
@@ -168,6 +166,10 @@ class Writer(ABC):
     def log(self, value: Value) -> Value:
         """Natural logarithm."""
         return Value(self._elementwise("log", [value], value.shape), value.shape)
+
+    def exp(self, value: Value) -> Value:
+        """Exponential function."""
+        return Value(self._elementwise("exp", [value], value.shape), value.shape)
 
     def scaled_to_one(self, value: Value) -> Value:
         """Divide by the sum, so that values that were rounded to 8 bits add up to 1 again."""

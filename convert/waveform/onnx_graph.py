@@ -97,6 +97,7 @@ class OnnxWriter(Writer):
             "maximum": "Max",
             "root": "Sqrt",
             "log": "Log",
+            "exp": "Exp",
         }[what]
         return self.emit(operator, [value.key for value in values])
 

@@ -9,12 +9,15 @@ that every engine is quickest at.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_genre.convert.waveform.graph import Writer
 from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.graph import Value
+
+if TYPE_CHECKING:
+    from edge_genre.convert.waveform.graph import Writer
 
 
 def frames(writer: Writer, spec: Framed, samples: Value) -> Value:

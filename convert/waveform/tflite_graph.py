@@ -134,6 +134,7 @@ class TfliteWriter(Writer):
             "maximum": ("MAXIMUM", "MaximumMinimumOptions"),
             "root": ("SQRT", None),
             "log": ("LOG", None),
+            "exp": ("EXP", "ExpOptions"),
         }[what]
         return self.emit(code, [value.key for value in values], self.tensor(what, shape), options)
 

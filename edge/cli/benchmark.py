@@ -103,6 +103,13 @@ def _share(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
     help="Measure accuracy too, on labelled music as for edge-genre evaluate.",
 )
 @click.option(
+    "--labels-csv",
+    "table",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Labels of the audio files of --corpus, as for edge-genre evaluate.",
+)
+@click.option(
     "--profile", is_flag=True, help="Measure the time of each kind of operator (ONNX files alone)."
 )
 @json_option
@@ -211,6 +218,7 @@ def _measured(
     device: str,
     paced: bool,
     corpus: Path | None,
+    table: Path | None,
     profile: bool,
     description: Description,
 ) -> Result:
@@ -222,6 +230,8 @@ def _measured(
 
     if corpus is not None and not corpus.exists():
         raise DataError(f"{corpus}: no such file or folder")
+    if table is not None and (corpus is None or not corpus.is_dir()):
+        raise click.UsageError("--labels-csv is for --corpus, a folder of audio.")
     specs, task = description.front_end or {}, description.task
     jobs = [
         Job(
@@ -244,6 +254,7 @@ def _measured(
     plan = Plan(
         seconds=seconds,
         corpus=None if corpus is None else str(corpus),
+        labels=None if table is None else str(table),
         profile=profile,
         batches=device != "cpu",
     )

@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 @click.option("--windows", is_flag=True, help="Show every window of a file, too.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="With --windows: show what the model says over time of why, if it says so.",
+)
 @top_option
 @silence_option
 @model_option
@@ -56,6 +61,7 @@ def command(
     windows: bool,
     as_json: bool,
     as_csv: bool,
+    explain: bool,
     top: int,
     silence_dbfs: float,
     model: str | None,
@@ -72,13 +78,18 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
+    if explain and (as_csv or not windows):
+        raise click.UsageError("--explain goes with --windows, and not with --csv.")
     from edge_genre.audio.source import naming
 
     classifier = load(model)
+    if explain and not classifier.task.explanations:
+        raise click.UsageError(f"{classifier.model.path} has no outputs that explain its answers.")
     classify: dict[str, Any] = {
         "hop": None if hop is None else rounded_hop(classifier, hop),
         "vote_by": vote_by,
         "silence_dbfs": silence_dbfs,
+        "explain": explain,
     }
     files = list(_files(paths))
     printer: _Json | _Csv | SongTable
@@ -89,7 +100,7 @@ def command(
     else:
         from edge_genre.cli.song_table import SongTable
 
-        printer = SongTable(windows, top, alone=len(files) == 1)
+        printer = SongTable(windows, top, classifier.task, alone=len(files) == 1)
     failed = 0
     among_results = sys.stdout.isatty() and (as_json or as_csv)
     shown = len(files) > 1 and sys.stderr.isatty() and not among_results
@@ -201,13 +212,14 @@ class _Json:
 
 
 class _Csv:
-    """A row a song, or a window, with the probability of every genre."""
+    """A row a song, or a window, with the probability of every label."""
 
     def __init__(self, windows: bool, labels: Sequence[str]) -> None:
         self._windows = windows
         self._labels = labels
         self._writer = csv.writer(sys.stdout, lineterminator="\n")
-        self._writer.writerow(["path", "start", "end", "label", "probability", *labels])
+        columns = ("path", "start", "end", "label", "probability", *labels, "labels")
+        self._writer.writerow(columns)
 
     def song(self, song: SongResult) -> None:
         if self._windows:
@@ -220,7 +232,8 @@ class _Csv:
     def _row(self, path: str, start: float, end: float, result: SongResult | WindowResult) -> None:
         values = [(result.probabilities or {}).get(label, 0.0) for label in self._labels]
         shown = [f"{value:.4f}" for value in (result.probability, *values)]
-        self._writer.writerow([path, f"{start:.3f}", f"{end:.3f}", result.label, *shown])
+        held = ";".join(result.labels)
+        self._writer.writerow([path, f"{start:.3f}", f"{end:.3f}", result.label, *shown, held])
 
     def problem(self, path: str, message: str) -> None:
         """Rows are results only; the standard error names the file."""

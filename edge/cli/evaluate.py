@@ -24,7 +24,7 @@ from edge_genre.cli.options import (
 from edge_genre.cli.training_options import metadata_option, require_framework, showing_progress
 from edge_genre.cli.view import print_json
 from edge_genre.errors import DataError, ModelError
-from edge_genre.host.files import write_whole, writing
+from edge_genre.host.files import reading, write_whole, writing
 
 if TYPE_CHECKING:
     from edge_genre.benchmarks.accuracy.by_task import AnyEvaluation
@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 # Parameters that say how to measure a model, and how to train a recipe.
 _OF_MODEL = (
     *("split", "hop", "table", "choose_thresholds", "robustness"),
-    *("frontend", "labels", "outputs", "task", "threads"),
+    *("frontend", "labels", "outputs", "task_kind", "threads"),
 )
 _OF_RECIPE = ("metadata", "seed", "steps")
 
@@ -261,13 +261,14 @@ def _of_recipe(
 
 def _labels(table: Path, folder: Path, leave_out: LeftOut) -> LabelledFiles:
     """The labels in a CSV file, after saying which audio of the folder it does not name."""
-    from edge_genre.audio.file import require_audio
+    from edge_genre.audio.file import find_audio
     from edge_genre.benchmarks.accuracy.labels_csv import read_labels
     from edge_genre.benchmarks.text import some
 
     labels = read_labels(table, folder)
     named = {path.resolve() for path in labels.files}
-    others = [str(path) for path in require_audio(folder) if path.resolve() not in named]
+    with reading(folder):
+        others = [str(path) for path in find_audio(folder) if path.resolve() not in named]
     if others:
         leave_out(f"{table}: does not name {some(others, 3)}: not counted", 0)
     return labels

@@ -85,16 +85,15 @@ def _(evaluation: Evaluation, task: Task) -> None:
     for genre in found.genres:
         taken_for = ", ".join(f"{other} {n}" for other, n in [*genre.taken_for.items()][:3])
         shares = (f"{share:.0%}" for share in (genre.recall, genre.precision, genre.f1))
-        table.add_row(genre.genre, str(genre.tracks), str(genre.correct), *shares, taken_for)
+        counts = str(genre.tracks), str(genre.correct)
+        table.add_row(Text(genre.genre), *counts, *shares, Text(taken_for))
     console().print(facts(rows))
     console().print(table)
 
 
 @print_evaluation.register
 def _(evaluation: MultiLabelEvaluation, task: Task) -> None:
-    found, nouns = evaluation, task.nouns
-    measured = [label for label in found.labels if label.average_precision is not None]
-    measured.sort(key=lambda label: (-label.tracks, -(label.average_precision or 0.0)))
+    found, nouns, measured = evaluation, task.nouns, evaluation.measured
     rows = {"tracks": f"{found.tracks}, of {found.windows} windows"}
     for name, macro, micro in (
         ("average precision", found.macro_average_precision, found.micro_average_precision),
@@ -135,17 +134,18 @@ def _labels(labels: list[LabelScore], task: Task) -> Table:
 
 def print_choice(choice: ThresholdChoice, task: Task) -> None:
     """Print which thresholds were chosen, and what F1 they give on the very data they are from."""
-    rows = {
-        "thresholds": f"{len(choice.changed)} of {len(choice.changed) + len(choice.kept)} changed",
+    labels = len(choice.changed) + len(choice.kept) + len(choice.unmeasured)
+    rows = {"thresholds": f"{len(choice.changed)} of {labels} changed"}
+    if choice.kept:
+        rows["kept"] = f"{some(choice.kept)}: no other one gives a higher F1"
+    if choice.unmeasured:
+        untold = f"{len(choice.unmeasured)} {task.nouns}"
+        rows["kept, too"] = f"those of {untold} that no track or every track has"
+    rows |= {
         "macro F1": f"{choice.macro_f1_before:.3f} before, {choice.macro_f1_after:.3f} now",
         "micro F1": f"{choice.micro_f1_before:.3f} before, {choice.micro_f1_after:.3f} now",
         "note": "they were chosen on these very tracks: of other music expect less",
     }
-    if choice.kept:
-        rows["kept"] = (
-            f"{some(choice.kept)}: no other one gives a higher F1, or no track or every track has "
-            f"the {task.noun}"
-        )
     console().print(facts(rows))
 
 

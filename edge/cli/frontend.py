@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def command(spec: str | None, as_json: bool) -> None:
     """Show a front end: how features are computed from audio.
 
-    Without an argument, all presets are listed. A preset is printed as JSON, with every key that it
-    has: write that to a file, change what your model was trained with, and give the file to
-    --frontend. A file is checked, and printed with the defaults of the keys that it leaves out. The
-    window's length, the features' shape and the hash go to the standard error.
+    Without an argument, all presets are listed. A preset is printed as JSON: write that to a file,
+    change what your model was trained with, and give the file to --frontend. A file is checked, and
+    printed with the defaults of the keys that it leaves out; further keys, which not every version
+    knows, are shown where they are used. The window's length, the features' shape and the hash go
+    to the standard error.
     """
     from edge_genre.frontend import PRESETS
 

@@ -17,7 +17,7 @@ from edge_genre.cli.view import console, print_json, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edge_genre.outputs.history_reader import StoredPlay
+    from edge_genre.outputs.history_reader import Part, StoredPlay
 
 _IN_TABLE = 50  # plays
 _FLUSH_RIGHT = ("length", "of it silence", "plays", "probability")
@@ -69,8 +69,9 @@ def _when(text: str, days: int) -> datetime:
 )
 @several_option(
     "--by",
-    ("day", "genre"),
-    help="Show total lengths by day, by genre, or by both, instead of plays.",
+    ("day", "genre", "label"),
+    help="Show total lengths by day, by genre (or label, which is the same), or by both, instead "
+    "of plays.",
 )
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -86,7 +87,9 @@ def command(
     """Show what played when, from the FILE of `edge-genre listen --history`.
 
     Plays are listed as they were heard, the latest last. A play is a stretch of one label; its
-    length is that of the audio, whatever the clock did. Days and times are local.
+    length is that of the audio, whatever the clock did. Days and times are local. Labels that hold
+    together have plays that overlap: lengths by label then add up to more than was heard, those by
+    day do not.
 
     FILE can be read while `listen` writes to it, and is then a minute behind at most.
     """
@@ -103,18 +106,21 @@ def command(
             when = "in this time" if since or until else "in it yet"
             click.echo(f"{path}: there are no plays {when}", err=True)
         if by:
-            sums = totals(plays.parts(), by)
+            by = tuple("label" if word == "genre" else word for word in by)
+            parts = list(plays.parts())
+            sums = totals(parts, by)
             columns = sum_columns(by)
             if as_json or as_csv:
                 _export(sums, columns, as_csv=as_csv)
             elif sums:
-                console().print(_sum_table(sums, columns))
+                console().print(_sum_table(sums, columns, plays.noun))
+                _say_overlap(parts, by)
         elif as_json or as_csv:
             rows = (play.to_dict() for play in plays.rows(limit))
             _export(rows, COLUMNS, as_csv=as_csv)
         elif plays.count:
             limit = limit or _IN_TABLE
-            console().print(_play_table(plays.rows(limit)))
+            console().print(_play_table(plays.rows(limit), plays.noun))
             if plays.count > limit:
                 click.echo(f"the latest {limit} of {plays.count} plays; see --limit", err=True)
 
@@ -129,10 +135,19 @@ def _export(rows: Iterable[dict[str, Any]], columns: tuple[str, ...], *, as_csv:
     writer.writerows([row[name] for name in columns] for row in rows)
 
 
-def _play_table(plays: Iterable[StoredPlay]) -> Table:
+def _say_overlap(parts: Iterable[Part], by: tuple[str, ...]) -> None:
+    heard = sum(part.heard for part in parts)
+    if "label" in by and sum(part.seconds for part in parts) - heard > 1:
+        click.echo(
+            f"labels overlap: their lengths add up to more than was heard, {_length(heard)}",
+            err=True,
+        )
+
+
+def _play_table(plays: Iterable[StoredPlay], noun: str) -> Table:
     from rich.text import Text
 
-    shown = table("started", "length", "genre", "probability", "model", right=_FLUSH_RIGHT)
+    shown = table("started", "length", noun, "probability", "model", right=_FLUSH_RIGHT)
     for play in plays:
         shown.add_row(
             f"{play.started:%Y-%m-%d %H:%M:%S}",
@@ -144,10 +159,10 @@ def _play_table(plays: Iterable[StoredPlay]) -> Table:
     return shown
 
 
-def _sum_table(sums: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
+def _sum_table(sums: list[dict[str, Any]], columns: tuple[str, ...], noun: str) -> Table:
     from rich.text import Text
 
-    headings = {"label": "genre", "seconds": "length", "silence_seconds": "of it silence"}
+    headings = {"label": noun, "seconds": "length", "silence_seconds": "of it silence"}
     shown = table(*(headings.get(name, name) for name in columns), right=_FLUSH_RIGHT)
     for row in sums:
         cells = dict(row)

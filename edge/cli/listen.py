@@ -144,7 +144,16 @@ def command(
     broker = None if mqtt_url is None else _broker(mqtt_url)
     classifier = load(model)
     hop = rounded_hop(classifier, hop) if on_command_line("hop") else classifier.round_hop(hop)
-    now_playing = NowPlaying(smooth=smooth, hold=hold, vote=vote, min_confidence=min_confidence)
+    try:
+        now_playing = NowPlaying(
+            task=classifier.task,
+            smooth=smooth,
+            hold=hold,
+            vote=vote,
+            min_confidence=min_confidence,
+        )
+    except ValueError as error:  # the others are checked as options
+        raise click.BadParameter(f"{error}.", param_hint="--min-confidence") from None
     manager = ServiceManager()
     with _until_terminated(), contextlib.ExitStack() as stack:
         name, source = stack.enter_context(_open(device, path, hop, pcm, manager.alive))
@@ -153,7 +162,7 @@ def command(
             f"windows of {classifier.spec.window_seconds:g} s every {hop:.2f} s"
         )
         click.echo(about, err=True)
-        outputs = [_printer(top, hop, as_json=as_json, as_csv=as_csv)]
+        outputs = [_printer(classifier, top, hop, as_json=as_json, as_csv=as_csv)]
         outputs += _recorders(classifier, hop, history, broker)
         for output in outputs:
             stack.callback(output.close)
@@ -166,7 +175,7 @@ def command(
         manager.ready(about)
         for event in events(results, now_playing, outputs):
             manager.alive()
-            manager.status(f"{event.playing.label}; {about}")
+            manager.status(f"{event.playing.text}; {about}")
 
 
 def _model_name(classifier: Classifier) -> str:
@@ -201,7 +210,9 @@ def _until_terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _printer(top: int, hop: float, *, as_json: bool, as_csv: bool) -> Output:
+def _printer(
+    classifier: Classifier, top: int, hop: float, *, as_json: bool, as_csv: bool
+) -> Output:
     from edge_genre.outputs.text import Csv, JsonLines, Words
 
     if as_json:
@@ -211,8 +222,8 @@ def _printer(top: int, hop: float, *, as_json: bool, as_csv: bool) -> Output:
     if sys.stdout.isatty():
         from edge_genre.cli.listen_view import LiveView
 
-        return LiveView(top, hop)
-    return Words(top)
+        return LiveView(top, classifier.task, hop)
+    return Words(top, classifier.task)
 
 
 def _recorders(
@@ -223,12 +234,13 @@ def _recorders(
     if history is not None:
         from edge_genre.outputs.history import History
 
-        yield History(history, model=name, say=_to_stderr)
+        yield History(history, model=name, task=classifier.task, say=_to_stderr)
     if broker is not None:
         from edge_genre.outputs.mqtt import Mqtt
 
         every = max(60.0, hop)  # seconds
-        yield Mqtt(broker, labels=classifier.labels, model=name, every=every, say=_to_stderr)
+        labels, task = classifier.labels, classifier.task
+        yield Mqtt(broker, labels=labels, task=task, model=name, every=every, say=_to_stderr)
 
 
 @contextlib.contextmanager

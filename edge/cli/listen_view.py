@@ -11,8 +11,10 @@ from rich.text import Text
 from edge_genre.cli.view import bars
 from edge_genre.listening.events import Usage
 from edge_genre.outputs import Event
+from edge_genre.results import ranked
+from edge_genre.task import Task
 
-_PLAYS = 6
+_ENDED = 5
 _METER = 30
 _FLOOR_DBFS = -60.0
 
@@ -22,27 +24,38 @@ class LiveView:
 
     Parameters
     ----------
-    top : genres to show
+    top, task : what to show, see `edge_genre.results.ranked`
     hop : seconds from window to window
     """
 
-    def __init__(self, top: int, hop: float, console: Console | None = None) -> None:
+    def __init__(self, top: int, task: Task, hop: float, console: Console | None = None) -> None:
         self._top = top
+        self._task = task
         self._hop = hop
         self._usage = Usage()
-        self._plays: deque[tuple[str, float]] = deque(maxlen=_PLAYS)  # label, since
+        self._current: dict[str, float] = {}  # what holds, and since when
+        self._ended: deque[tuple[str, float]] = deque(maxlen=_ENDED)  # what held, and how long
+        self._since = 0.0  # the last change
         self._dropped = self._skipped = 0
         self._live = Live("listening ...", auto_refresh=False, console=console)
         self._live.start(refresh=True)
 
     def write(self, event: Event) -> None:
         """Show one event."""
-        playing = event.playing
-        if not self._plays or self._plays[-1][0] != playing.label:
-            self._plays.append((playing.label, playing.since))
+        self._follow(event)
         self._dropped += event.result.dropped_samples
         self._skipped += event.result.skipped_windows
         self._live.update(self._picture(event), refresh=True)
+
+    def _follow(self, event: Event) -> None:
+        """Take note of what has begun and ended."""
+        now = {each.label: each.since for each in event.playing.stretches}
+        begun = [since for label, since in now.items() if label not in self._current]
+        ended = [label for label in self._current if label not in now]
+        if begun or ended:
+            self._since = max(begun, default=event.result.end)
+        self._ended += [(label, self._since - self._current[label]) for label in ended]
+        self._current = now
 
     def close(self) -> None:
         """Leave the last picture on the terminal."""
@@ -50,9 +63,10 @@ class LiveView:
 
     def _picture(self, event: Event) -> RenderableType:
         result, playing = event.result, event.playing
-        headline = Text(playing.label, style="bold green")
-        headline.append(f"  for {_clock(result.end - playing.since)}", style="dim")
-        lines: list[RenderableType] = [headline, bars(playing.probabilities, self._top)]
+        headline = Text(playing.text, style="bold green")
+        headline.append(f"  for {_clock(result.end - self._since)}", style="dim")
+        shown = ranked(playing.probabilities, playing.labels, self._top, task=self._task)
+        lines: list[RenderableType] = [headline, bars(*shown)]
         lines += [self._level(result.level_dbfs), self._history(result.end)]
         lines.append(Text(self._cost(event), style="dim"))
         return Group(*lines)
@@ -66,11 +80,11 @@ class LiveView:
 
     def _history(self, now: float) -> Text:
         """The last labels, each with how long it held."""
-        ends = [*[since for _, since in self._plays][1:], now]
+        current = [(label, now - since) for label, since in self._current.items()]
         text = Text("played ", style="dim")
-        for (label, since), end in zip(self._plays, ends, strict=True):
+        for label, seconds in [*self._ended, *current]:
             text.append(f"{label} ", style="bold")
-            text.append(f"{_clock(end - since)}  ", style="dim")
+            text.append(f"{_clock(seconds)}  ", style="dim")
         return text
 
     def _cost(self, event: Event) -> str:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 from rich.text import Text
 
-from edge_genre.cli.view import bars, console, summary
-from edge_genre.results import SongResult, WindowResult
+from edge_genre.cli.view import bars, console, curve
+from edge_genre.results import Moment, Ranking, SongResult, WindowResult, ranked
+from edge_genre.task import Task
 
 
 class SongTable:
-    """All songs in one table, or a song alone with its best genres as bars."""
+    """All songs in one table, or a song alone with its best labels as bars.
 
-    def __init__(self, windows: bool, top: int, *, alone: bool) -> None:
+    Parameters
+    ----------
+    windows : whether to show each window, too
+    top, task : what to show, see `edge_genre.results.ranked`
+    alone : there is one song
+    """
+
+    def __init__(self, windows: bool, top: int, task: Task, *, alone: bool) -> None:
         self._windows = windows
         self._top = top
+        self._task = task
         self._alone = alone
         self._songs: list[SongResult] = []
 
@@ -32,7 +43,10 @@ class SongTable:
             (song,) = self._songs
             count = f"{len(song.windows)} window" + "s" * (len(song.windows) > 1)
             output.print(Text(f"{song.path}  {song.duration:.1f} s, {count}{_padding(song)}"))
-            output.print(bars(song.probabilities, self._top) if song.probabilities else song.label)
+            if not song.labels:
+                output.print(song.label)
+            if song.probabilities:
+                output.print(bars(*self._ranked(song)))
         else:
             output.print(self._song_table())
         if self._windows:
@@ -43,38 +57,51 @@ class SongTable:
         table = Table()
         table.add_column("file", overflow="fold", min_width=12)
         table.add_column("length", justify="right", no_wrap=True, min_width=7)
-        _add_genre_columns(table)
+        self._add_label_columns(table)
         for song in self._songs:
             length = f"{song.duration:.1f} s"
-            table.add_row(Text(song.path + _padding(song)), length, *self._genres(song))
+            table.add_row(Text(song.path + _padding(song)), length, *self._labels(song))
         return table
 
     def _window_table(self, song: SongResult) -> Table:
         table = Table(title=None if self._alone else Text(song.path), title_justify="left")
         for column in ("from", "to", "level"):
             table.add_column(column, justify="right", no_wrap=True)
-        _add_genre_columns(table)
+        self._add_label_columns(table)
+        explained = dict.fromkeys(name for each in song.windows for name in each.explanations)
+        for name in explained:
+            table.add_column(name, no_wrap=True)
         for window in song.windows:
             table.add_row(
                 f"{window.start:.1f} s",
                 f"{window.end:.1f} s",
                 f"{window.level_dbfs:.1f} dBFS",
-                *self._genres(window),
+                *self._labels(window),
+                *(_curve(window.explanations.get(name, ())) for name in explained),
             )
         return table
 
-    def _genres(self, result: SongResult | WindowResult) -> tuple[str, str]:
-        """The label, and what comes next."""
-        others = {k: v for k, v in (result.probabilities or {}).items() if k != result.label}
-        if result.probabilities is None:
-            return result.label, ""
-        best = f"{result.label} {result.probability:.0%}"
-        return best, summary(others, self._top - 1)
+    def _add_label_columns(self, table: Table) -> None:
+        exclusive = not self._task.has_thresholds
+        noun = self._task.noun if exclusive else self._task.nouns
+        table.add_column(noun, style="bold green", no_wrap=exclusive, overflow="fold")
+        table.add_column("then", overflow="fold")
+
+    def _labels(self, result: SongResult | WindowResult) -> tuple[str, str]:
+        """What holds, and what comes next."""
+        held, others = self._ranked(result)
+        return _line(held) or result.label, _line(others)
+
+    def _ranked(self, result: SongResult | WindowResult) -> tuple[Ranking, Ranking]:
+        return ranked(result.probabilities, result.labels, self._top, task=self._task)
 
 
-def _add_genre_columns(table: Table) -> None:
-    table.add_column("genre", style="bold green", no_wrap=True)
-    table.add_column("then", overflow="fold")
+def _line(ranking: Ranking) -> str:
+    return "  ".join(f"{label} {value:.0%}" for label, value in ranking)
+
+
+def _curve(moments: Sequence[Moment]) -> str:
+    return curve([each.value for each in moments])
 
 
 def _padding(song: SongResult) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_genre.choices import RECIPES
-from edge_genre.cli.options import json_option
+from edge_genre.cli.options import json_option, read_spec
 from edge_genre.cli.training_options import metadata_option, require_framework, showing_progress
 from edge_genre.cli.view import print_json
 
@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Network, and how it is trained: songnet classifies windows of 3 s, songnet-30s of 30 s; "
     "tiny fits microcontrollers; five-channel is trained on audio alone, by PyTorch.",
+)
+@click.option(
+    "--frontend",
+    metavar="PRESET|FILE.json",
+    help="Front end that computes the features, instead of the recipe's own: see edge-genre "
+    "frontend.",
 )
 @click.option("--name", help="Name of the model.  [default: the recipe's name and the data's]")
 @metadata_option("Table of which artist (or album) each file is by: columns file, artist, album.")
@@ -96,6 +102,7 @@ def command(
     data: Path,
     output: Path,
     recipe_name: str,
+    frontend: str | None,
     name: str | None,
     metadata: Path | None,
     share: float,
@@ -121,6 +128,9 @@ def command(
     from edge_genre.models.train import recipes
 
     recipe = recipes.RECIPES[recipe_name]
+    if frontend is not None:
+        given = read_spec(frontend) if frontend.endswith(".json") else frontend
+        recipe = recipe.hearing(given)
     require_framework(recipe)
     from rich.console import Console
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -13,6 +14,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from edge_genre.results import Ranking
 
 _BAR = 24
 
@@ -22,34 +25,38 @@ def print_json(values: dict[str, Any]) -> None:
     click.echo(json.dumps(values, ensure_ascii=False, allow_nan=False))
 
 
-def ranking(probabilities: dict[str, float] | None, top: int) -> list[tuple[str, float]]:
-    """The most probable genres, best first."""
-    ranked = sorted((probabilities or {}).items(), key=lambda item: -item[1])
-    return ranked[:top]
-
-
-def summary(probabilities: dict[str, float] | None, top: int) -> str:
-    """The most probable genres in one line."""
-    return "  ".join(f"{label} {value:.0%}" for label, value in ranking(probabilities, top))
-
-
-def bars(probabilities: dict[str, float] | None, top: int) -> Table:
-    """The most probable genres as bars."""
+def bars(standing_out: Ranking, others: Ranking) -> Table:
+    """Labels and their probabilities as bars; see `edge_genre.results.ranked`."""
     from rich.table import Table
     from rich.text import Text
 
-    # Not sys.stdout, in whose place a live view puts a stream without an encoding.
-    encoding = getattr(sys.__stdout__, "encoding", None) or ""
-    stroke = "━" if encoding.lower().startswith("utf") else "="
+    stroke = "━" if _is_utf() else "="
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", overflow="fold")
     table.add_column(min_width=_BAR)
     table.add_column(justify="right", min_width=4)
-    for index, (label, value) in enumerate(ranking(probabilities, top)):
-        style = "bold green" if index == 0 else "dim"
-        bar = Text(stroke * round(value * _BAR), style)
-        table.add_row(Text(label, style), bar, f"{value:.0%}")
+    for style, ranking in (("bold green", standing_out), ("dim", others)):
+        for label, value in ranking:
+            bar = Text(stroke * round(value * _BAR), style)
+            table.add_row(Text(label, style), bar, f"{value:.0%}")
     return table
+
+
+def curve(values: Sequence[float]) -> str:
+    """Numbers as a curve of one line, from their least to their greatest; of many, the peaks."""
+    if not values:
+        return ""
+    count, strokes = min(len(values), _BAR), "▁▂▃▄▅▆▇█" if _is_utf() else "01234567"
+    edges = [len(values) * index // count for index in range(count + 1)]
+    peaks = [max(values[a:b]) for a, b in itertools.pairwise(edges)]
+    least, span = min(peaks), max(peaks) - min(peaks)
+    return "".join(strokes[round(7 * (peak - least) / (span or 1))] for peak in peaks)
+
+
+def _is_utf() -> bool:
+    # Not sys.stdout, in whose place a live view puts a stream without an encoding.
+    encoding = getattr(sys.__stdout__, "encoding", None) or ""
+    return encoding.lower().startswith("utf")
 
 
 def table(*columns: str, right: Container[str] = (), **options: Any) -> Table:

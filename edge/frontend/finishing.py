@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_genre.errors import SpecError
 from edge_genre.frontend.computation import Computation
 from edge_genre.frontend.framed import Framed
-from edge_genre.frontend.spec import finite, later, require
+from edge_genre.frontend.spec import FrontEndSpec, finite, later, require
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
@@ -75,6 +75,11 @@ class Finished(Framed):
         lists = isinstance(self.mean, tuple) or isinstance(self.scale, tuple)
         return max(super().format_version, 1 + lists)
 
+    def of_frames(self) -> FrontEndSpec:
+        """The same without statistics and normalisation, in the kind's first order of axes."""
+        plain = {"normalize": "none", "mean": 0.0, "scale": 1.0, "axes": self.orders()[0]}
+        return super().of_frames().replace(**plain, statistics=(), normalize_over="window")
+
     @classmethod
     def orders(cls) -> tuple[str, ...]:
         """What ``axes`` may be."""
@@ -120,7 +125,7 @@ class Finished(Framed):
             require(number != 0 or not key.startswith("scale"), key, value, "a number other than 0")
             return number
         if not levels:
-            raise SpecError(f"front-end spec: {key} is {value!r}, expected a number")
+            raise SpecError(f"front-end spec: {key} is a list, expected a number")
         (count, what), *inner = levels
         if len(value) != count:
             raise SpecError(

@@ -34,6 +34,9 @@ class Writer(Protocol):
     def dense(self, value: Value, weights: NDArray[Any]) -> Value:
         """Multiply the last axis by constant weights [shape=(in, out)]."""
 
+    def pad(self, value: Value, before: int, after: int, *, reflect: bool = False) -> Value:
+        """Lengthen the last axis, by zeros or by a reflection without the outermost sample."""
+
     def part(self, value: Value, first: int, stop: int, *, axis: int = -1) -> Value:
         """Take a part of one axis."""
 
@@ -75,3 +78,6 @@ class Writer(Protocol):
 
     def log(self, value: Value) -> Value:
         """Natural logarithm."""
+
+    def exp(self, value: Value) -> Value:
+        """Exponential function."""

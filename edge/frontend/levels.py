@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_genre.frontend.finishing import Finish, Finished
 from edge_genre.frontend.mel_spectrogram import FilterBank, MelSpectrogram
-from edge_genre.frontend.spec import finite, require
+from edge_genre.frontend.spec import FrontEndSpec, finite, require
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
@@ -59,6 +59,19 @@ class Logarithmic(MelSpectrogram):
         """A version 2 has more logarithms."""
         return max(super().format_version, 1 + (self.log in ("amplitude_db", "log10")))
 
+    def decibels(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What frames' rows are in decibels of power, but for a number that all share."""
+        return super().decibels(rows) if self.log == "none" else rows * self._in_decibels
+
+    def rows(self, decibels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Frames' rows from what `decibels` gave."""
+        return super().rows(decibels) if self.log == "none" else decibels / self._in_decibels
+
+    @property
+    def _in_decibels(self) -> np.float32:
+        """Decibels of power in a level of 1: 1 of a power spectrum's decibels."""
+        return np.float32(self._decibels / _OF_NATURAL[self.log])
+
     @property
     def in_decibels(self) -> bool:
         """Whether levels have a reference and a floor."""
@@ -80,6 +93,16 @@ class MelLevels(Finished, Logarithmic):
     def width(self) -> int:
         """The bands."""
         return self.n_mels
+
+    @property
+    def made_of_levels(self) -> bool:
+        """With the power of plain samples, and a logarithm that 0.1.0 knew or none."""
+        plain = self.power == 2 and not self.pre_emphasis
+        return plain and self.log in ("db", "natural", "none")
+
+    def of_frames(self) -> FrontEndSpec:
+        """The same without reference and floor."""
+        return super().of_frames().replace(ref=1.0, top_db=None)
 
     def graph_levels(self, writer: Writer, samples: Value) -> Value:
         """Mel levels, with reference and floor [shape=(n_frames, n_mels)]."""
@@ -116,7 +139,7 @@ class MelLevels(Finished, Logarithmic):
     @property
     def no_c(self) -> str | None:
         """What the front end in C does instead."""
-        n, window = self.n_fft, self.frame_window
+        n = self.n_fft
         if n & (n - 1) or not 8 <= n <= _LARGEST_FFT_IN_C:
             return (
                 f"transforms frames of a power of two from 8 to {_LARGEST_FFT_IN_C} samples, "
@@ -135,6 +158,7 @@ class MelLevels(Finished, Logarithmic):
         for key in ("mean", "scale"):
             if isinstance(getattr(self, key), tuple):
                 return f"takes one {key} for all features, not {len(getattr(self, key))}"
+        window = self.frame_window
         if not np.allclose(window[1:], window[:0:-1]):
             return "takes periodic window functions of an even win_length alone"
         if window[0] and self.center and self.pad_mode == "reflect":

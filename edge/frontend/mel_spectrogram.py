@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,24 @@ class MelSpectrogram(Framed):
     def no_graph(self) -> str | None:
         """It can be one."""
         return None
+
+    @property
+    def made_of_levels(self) -> bool:
+        """It is, unless a kind says otherwise."""
+        return True
+
+    def decibels(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What frames' rows are in decibels of power, but for a number that all share."""
+        return np.log(np.maximum(rows, np.float32(1e-20))) * self._decibels
+
+    def rows(self, decibels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Frames' rows from what `decibels` gave."""
+        return np.asarray(np.exp(decibels / self._decibels))
+
+    @property
+    def _decibels(self) -> np.float32:
+        """In a neper of the sums."""
+        return np.float32(20 / (math.log(10) * self.power))
 
     def graph_mel(self, writer: Writer, samples: Value) -> Value:
         """The mel spectrogram [shape=(n_frames, n_mels)]."""

@@ -125,9 +125,21 @@ class FrontEndSpec:
         """What the features are, in a few words, as the description of a model has them."""
         return self.kind
 
+    @property
+    def made_of_levels(self) -> bool:
+        """Whether a frame's row is the levels of mel bands, and all else is made of those.
+
+        Training changes such levels, as a room or a coder would: see `MelSpectrogram.decibels`.
+        """
+        return False
+
     def computation(self, dtype: type[Any]) -> Computation:
         """What computes the features, in a precision of NumPy; for one stream, in one thread."""
         raise NotImplementedError
+
+    def of_frames(self) -> FrontEndSpec:
+        """The same without all that ``finish`` alone does: what rows of frames depend on."""
+        return self
 
     @property
     def no_graph(self) -> str | None:

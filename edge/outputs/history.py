@@ -1,7 +1,8 @@
 """What played when, in an SQLite file that outlives power cuts.
 
-A row is a *play*: a stretch of one label, not a window. The row of what is playing is brought up to
-date once a minute, so that an SD card sees a page of 4 kB a minute and a flush every few hours:
+A row is a *play*: a stretch of one label, not a window; of labels that hold together each has rows
+of its own. The rows of what is playing are brought up to date once a minute, so that an SD card
+sees a page of 4 kB a minute and a flush every few hours:
 
 - In WAL mode with ``synchronous=NORMAL`` a commit is an append without a flush; only a checkpoint
   flushes, after 256 pages. The file is whole after SIGKILL and after a power cut. A power cut may
@@ -21,19 +22,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from edge_genre.outputs import Event
 from edge_genre.outputs.history_file import (
+    COLUMNS_OF_SCHEMA_2,
     HistoryError,
-    is_history,
     make_table,
+    schema_of,
     stamp,
     valid_text,
     why_unusable,
 )
 from edge_genre.outputs.plays import Play, PlayMaker
+from edge_genre.task import GENRES, Task
 
 PACE_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
@@ -42,13 +46,10 @@ MAX_WAITING = 2_000
 _LOCK_SECONDS = 0.3  # to wait for another process; twice is less than close() has
 _CLOSE_SECONDS = 0.9
 
-_STORE = """
-INSERT INTO plays (run, number, started, ended, seconds, label, probability, windows, model)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (run, number) DO UPDATE SET started = excluded.started, ended = excluded.ended,
-    seconds = excluded.seconds, probability = excluded.probability, windows = excluded.windows"""
+# Of a play's columns, those that stay as they are first written.
+_FIXED = ("run", "number", "label", "model", "noun")
 
-_Row = tuple[int, int, str, str, float, str, float, int, str]
+_Row = dict[str, Any]
 
 
 class History:
@@ -60,6 +61,7 @@ class History:
     ----------
     path : made if it does not exist; its folder is not, which may be a card that is not there yet
     model : the model's name
+    task : what its labels are
     say : gets one line when the file cannot be written, and one when it can again; called by
         `write` and `close`, never by another thread
     pace : seconds from one write to the file to the next
@@ -71,6 +73,7 @@ class History:
         path: str | os.PathLike[str],
         *,
         model: str,
+        task: Task = GENRES,
         say: Callable[[str], None] = lambda line: click.echo(line, err=True),
         pace: float = PACE_SECONDS,
         uptime: Callable[[], float] | None = None,
@@ -80,6 +83,9 @@ class History:
         self._pace = pace
         self._run = int.from_bytes(os.urandom(6))  # random: the clock may be what it was before
         self._model = model
+        self._noun = task.noun
+        # The first that can say all of it, for the sake of older readers.
+        self._schema = 1 if (task.noun, task.has_thresholds) == (GENRES.noun, False) else 2
         self._lock = threading.Lock()  # of the next three, never held while the disk works
         self._maker = PlayMaker(uptime or _uptime)
         self._waiting: deque[_Row] = deque()
@@ -91,15 +97,14 @@ class History:
         # The thread's own.
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None  # which file the connection is to
-        self._stored: _Row | None = None
+        self._stored: list[_Row] = []  # of what is playing
         self._problem: str | None = None
 
     def write(self, event: Event) -> None:
         """Take one event; microseconds, whatever the disk does."""
         with self._lock:
-            ended = self._maker.take(event)
-            if ended is not None:
-                self._wait_for_disk([self._row(ended)])
+            for play in self._maker.take(event):
+                self._wait_for_disk([self._row(play)])
                 if len(self._waiting) == MAX_WAITING // 2:  # audio comes much faster than real time
                     self._wake.set()
         if self._worker is None:
@@ -123,17 +128,21 @@ class History:
             self._say(self._news.popleft())
 
     def _row(self, play: Play) -> _Row:
-        return (
-            self._run,
-            play.number,
-            stamp(play.started),
-            stamp(play.ended),
-            round(max(0.0, play.end - play.begin), 3),
-            valid_text(play.label),
-            round(play.probabilities / play.windows, 4),
-            play.windows,
-            valid_text(self._model),
-        )
+        row = {
+            "run": self._run,
+            "number": play.number,
+            "started": stamp(play.started),
+            "ended": stamp(play.ended),
+            "seconds": round(play.seconds, 3),
+            "label": valid_text(play.label),
+            "probability": round(play.probabilities / play.windows, 4),
+            "windows": play.windows,
+            "model": valid_text(self._model),
+            "noun": valid_text(self._noun),
+            "heard": round(play.heard, 3),
+        }
+        later = () if self._schema > 1 else COLUMNS_OF_SCHEMA_2
+        return {name: value for name, value in row.items() if name not in later}
 
     def _wait_for_disk(self, rows: Iterable[_Row]) -> None:
         self._waiting.extend(rows)
@@ -145,30 +154,31 @@ class History:
         last = False
         while not last:
             last = self._closing
-            rows = self._take()
+            ended, current = self._take()
+            rows = sorted([*ended, *current], key=lambda row: row["number"])
             problem = None
             try:
                 if rows:
                     self._store(rows)
+                    self._stored = current
                 if last:
                     self._disconnect()
             except (sqlite3.Error, OSError, MemoryError, HistoryError) as error:
                 problem = why_unusable(error)
                 self._disconnect()
-                self._put_back(rows[:-1])
+                self._put_back(ended)
             self._report(problem, unwritten=len(rows) if last else 0)
             if not last:
                 self._wake.wait(min(self._pace, _RETRY_SECONDS) if problem else self._pace)
                 self._wake.clear()
 
-    def _take(self) -> list[_Row]:
-        """What the file does not have yet, what is playing last; nothing if nothing is new."""
+    def _take(self) -> tuple[list[_Row], list[_Row]]:
+        """What the file does not have yet: what has ended, and what is playing if that is new."""
         with self._lock:
-            rows = list(self._waiting)
+            ended = list(self._waiting)
             self._waiting.clear()
-            if self._maker.current is not None:
-                rows.append(self._row(self._maker.current))
-        return rows if rows[-1:] != [self._stored] else []
+            current = [self._row(play) for play in self._maker.current]
+        return ended, current if ended or current != self._stored else []
 
     def _put_back(self, ended: list[_Row]) -> None:
         with self._lock:
@@ -191,10 +201,16 @@ class History:
 
     def _store(self, rows: list[_Row]) -> None:
         connection = self._connect()
+        columns = tuple(rows[0])
+        changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in _FIXED)
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(_STORE, rows)
+        connection.executemany(
+            f"INSERT INTO plays ({', '.join(columns)}) "
+            f"VALUES ({', '.join(f':{name}' for name in columns)}) "
+            f"ON CONFLICT (run, number) DO UPDATE SET {changed}",
+            rows,
+        )
         connection.execute("COMMIT")
-        self._stored = rows[-1]
 
     def _connect(self) -> sqlite3.Connection:
         """The open file; opened anew if another one, or none, is in its place now."""
@@ -208,8 +224,8 @@ class History:
             self._connection = sqlite3.connect(
                 self._path.absolute(), timeout=_LOCK_SECONDS, isolation_level=None
             )
-            if not is_history(self._connection):
-                make_table(self._connection)
+            if schema_of(self._connection) < self._schema:
+                make_table(self._connection, self._schema)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA wal_autocheckpoint = 256")

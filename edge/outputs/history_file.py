@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_genre.errors import EdgeGenreError
 from edge_genre.host import files
 
-SCHEMA = 1
+SCHEMA = 2  # the newest; 1 is written wherever it suffices
 _APPLICATION = 0x45644765  # "EdGe": what SQLite and file(1) know a format by
 
 _TABLE = """
@@ -28,6 +28,11 @@ CREATE TABLE IF NOT EXISTS plays (
     model TEXT NOT NULL,
     UNIQUE (run, number)
 )"""
+# What schema 2 adds, for labels that are no genres or hold together: what a label is, and of a
+# play's seconds those at its end that no earlier play of its run has, which add up to what was
+# heard (all of them where it is NULL).
+_ADDED = {"noun": "TEXT NOT NULL DEFAULT 'genre'", "heard": "REAL"}
+COLUMNS_OF_SCHEMA_2 = tuple(_ADDED)
 
 
 class HistoryError(EdgeGenreError):
@@ -69,7 +74,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 def _connected(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True)
     try:
-        if is_history(connection):
+        if schema_of(connection):
             return connection
         raise HistoryError("is empty, expected a history of `edge-genre listen --history`")
     except BaseException:
@@ -108,13 +113,19 @@ _REASONS = {
 }
 
 
-def is_history(connection: sqlite3.Connection) -> bool:
-    """Whether a database is a history of a known schema, or empty."""
+def schema_of(connection: sqlite3.Connection) -> int:
+    """The schema of a database that is a history; 0 if it is empty.
+
+    Raises
+    ------
+    HistoryError
+        It is another program's, or newer.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application == 0 and version == 0 and not tables:
-        return False
+        return 0
     if application != _APPLICATION:
         raise HistoryError("is another program's database, not a history: name another file")
     if version > SCHEMA:
@@ -122,15 +133,20 @@ def is_history(connection: sqlite3.Connection) -> bool:
             f"has schema {version}, and this edge-genre knows {SCHEMA}: update it, or name another "
             "file"
         )
-    return True
+    return int(version)
 
 
-def make_table(connection: sqlite3.Connection) -> None:
-    """Make the table; another process may be doing the same."""
+def make_table(connection: sqlite3.Connection, schema: int) -> None:
+    """Make the table, or add to it what a later schema has; another process may do the same."""
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_TABLE)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    found = schema_of(connection)
+    if found == 0:
+        connection.execute(_TABLE)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    if found < 2 <= schema:
+        for name, kind in _ADDED.items():
+            connection.execute(f"ALTER TABLE plays ADD COLUMN {name} {kind}")
+    connection.execute(f"PRAGMA user_version = {max(found, schema)}")
     connection.execute("COMMIT")
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from edge_genre.outputs.history_file import stamp
+from edge_genre.outputs.history_file import schema_of, stamp
 from edge_genre.results import SILENCE
+from edge_genre.task import GENRES
 
 # Plays that are read at once. A reader that stays, since whoever takes its output is slow, would
 # keep `listen` from ever emptying SQLite's log.
@@ -28,6 +29,7 @@ class StoredPlay:
     probability: float
     windows: int
     model: str
+    heard: float  # of the seconds, those at its end that no earlier play has
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values of `COLUMNS`, ready for JSON."""
@@ -35,21 +37,30 @@ class StoredPlay:
             "started": self.started.isoformat(timespec="milliseconds"),
             "ended": self.ended.isoformat(timespec="milliseconds"),
         }
-        return vars(self) | times
+        values = vars(self) | times
+        return {name: values[name] for name in COLUMNS}
 
     def pieces(
         self, since: datetime | None, until: datetime | None
-    ) -> Iterator[tuple[date, float]]:
-        """Local days that it lies on, and its seconds there, within bounds."""
+    ) -> Iterator[tuple[date, float, float]]:
+        """Local days that it lies on, and its seconds and those heard there, within bounds."""
         span = (self.ended - self.started).total_seconds()
         if span <= 0:  # faster than real time, or the clock was set back
-            yield self.started.date(), self.seconds
+            yield self.started.date(), self.seconds, self.heard
             return
+        alone = self.started
+        if self.heard < self.seconds:
+            alone = self.ended - timedelta(seconds=span * (self.heard / self.seconds))
         at = max(self.started, since or self.started)
         stop = min(self.ended, until or self.ended)
         while at < stop:
             end = min(stop, midnight(at.date() + timedelta(days=1)))
-            yield at.date(), self.seconds * ((end - at).total_seconds() / span)
+            all_of_it, heard = (end - at).total_seconds(), (end - max(at, alone)).total_seconds()
+            yield (
+                at.date(),
+                self.seconds * (all_of_it / span),
+                self.seconds * (max(0.0, heard) / span),
+            )
             at = end
 
 
@@ -60,6 +71,7 @@ class Part:
     day: str
     label: str
     seconds: float
+    heard: float  # of them, see `StoredPlay`
     probability: float  # times the seconds
     plays: int  # that they are of
     begun: int  # of these, plays that have no part before
@@ -83,7 +95,12 @@ class StoredPlays:
             "since": stamp(since) if since else "",
             "until": stamp(until) if until else "~",  # after all digits
         }
+        # The columns that older histories do not have.
+        later = schema_of(connection) > 1
+        self._heard = "coalesce(heard, seconds)" if later else "seconds"
         (self.count,) = self._select("count(*)").fetchone()
+        nouns = self._select("DISTINCT noun").fetchall() if later else [(GENRES.noun,)]
+        self.noun = nouns[0][0] if len(nouns) == 1 else "label"
 
     def rows(self, limit: int | None = None) -> Iterator[StoredPlay]:
         """The latest of them, or all, as they were heard."""
@@ -101,17 +118,20 @@ class StoredPlays:
             "AND date(started, 'localtime') IS date(ended, 'localtime')"
         )
         day = "date(started, 'localtime')"
-        sums = f"{day}, label, sum(seconds), sum(seconds * probability), count(*), count(*)"
+        sums = (
+            f"{day}, label, sum(seconds), sum({self._heard}), sum(seconds * probability), "
+            "count(*), count(*)"
+        )
         for row in self._select(sums, within, f"GROUP BY {day}, label").fetchall():
             yield Part(*row)
         for play in self._rows(f"NOT ({within})"):
-            for number, (on, seconds) in enumerate(play.pieces(self._since, self._until)):
+            for number, (on, seconds, heard) in enumerate(play.pieces(self._since, self._until)):
                 weight = seconds * play.probability
-                yield Part(on.isoformat(), play.label, seconds, weight, 1, number == 0)
+                yield Part(on.isoformat(), play.label, seconds, heard, weight, 1, number == 0)
 
     def _rows(self, which: str, first: int = 0) -> Iterator[StoredPlay]:
         while True:
-            names = f"id, {', '.join(COLUMNS)}"
+            names = f"id, {', '.join(COLUMNS)}, {self._heard}"
             page = self._select(names, which, f"ORDER BY id LIMIT {_PAGE}", first).fetchall()
             for _, started, ended, *rest in page:
                 yield StoredPlay(_local(started), _local(ended), *rest)
@@ -128,16 +148,19 @@ class StoredPlays:
 
 
 def totals(parts: Iterable[Part], by: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Sums over days, genres or both; days in order, and on each the longest genre first."""
+    """Sums over days, labels or both; days in order, and on each the longest label first.
+
+    Those over days are of what was heard; those of labels that hold together add up to more.
+    """
     sums: dict[tuple[str, str], dict[str, Any]] = {}
     for part in parts:
-        key = (part.day if "day" in by else "", part.label if "genre" in by else "")
+        key = (part.day if "day" in by else "", part.label if "label" in by else "")
         empty = {"seconds": 0.0, "silence_seconds": 0.0, "plays": 0, "probability": 0.0}
         total = sums.setdefault(key, {"day": key[0], "label": key[1], **empty})
         silent = part.label == SILENCE
-        total["seconds"] += part.seconds
+        total["seconds"] += part.seconds if "label" in by else part.heard
         total["silence_seconds"] += silent * part.seconds
-        if "genre" in by or not silent:
+        if "label" in by or not silent:
             total["plays"] += part.plays if "day" in by else part.begun
         total["probability"] += part.probability
     for total in sums.values():
@@ -150,7 +173,7 @@ def totals(parts: Iterable[Part], by: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def sum_columns(by: tuple[str, ...]) -> tuple[str, ...]:
-    if "genre" not in by:
+    if "label" not in by:
         return ("day", "seconds", "silence_seconds", "plays")
     return (*(("day",) if "day" in by else ()), "label", "seconds", "plays", "probability")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import sys
 
 import click
 
 from edge_genre.outputs import Event
-from edge_genre.results import WindowResult
+from edge_genre.results import WindowResult, ranked
+from edge_genre.task import Task
 
 COLUMNS = (
     "time",
@@ -22,6 +24,8 @@ COLUMNS = (
     "level_dbfs",
     "dropped_samples",
     "skipped_windows",
+    "labels",
+    "playing_labels",
 )
 
 
@@ -51,7 +55,12 @@ class Csv:
         """Print one line, at once."""
         values = event.to_dict()
         playing = values["playing"]
-        values |= {"playing": playing["label"], "playing_probability": playing["probability"]}
+        values |= {
+            "labels": ";".join(event.result.labels),
+            "playing": playing["label"],
+            "playing_labels": ";".join(event.playing.labels),
+            "playing_probability": playing["probability"],
+        }
         self._writer.writerow(values[name] for name in COLUMNS)
         sys.stdout.flush()
 
@@ -64,18 +73,19 @@ class Words:
 
     Parameters
     ----------
-    top : genres to show
+    top, task : what to show, see `edge_genre.results.ranked`
     """
 
-    def __init__(self, top: int) -> None:
+    def __init__(self, top: int, task: Task) -> None:
         self._top = top
+        self._task = task
 
     def write(self, event: Event) -> None:
         """Print one line, at once."""
         playing = event.playing
-        best = sorted((playing.probabilities or {}).items(), key=lambda item: -item[1])[: self._top]
-        genres = "  ".join(f"{label} {value:.0%}" for label, value in best)
-        click.echo(f"{playing.label:<12} {status(event.result)}  {genres}".rstrip())
+        shown = ranked(playing.probabilities, playing.labels, self._top, task=self._task)
+        labels = "  ".join(f"{label} {value:.0%}" for label, value in itertools.chain(*shown))
+        click.echo(f"{playing.text:<12} {status(event.result)}  {labels}".rstrip())
 
     def close(self) -> None:
         """Nothing is left to do."""

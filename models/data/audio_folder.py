@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_genre.audio.file import require_audio
 from edge_genre.errors import AudioError, DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.data.artists import artists
 from edge_genre.models.data.grouping import groups
+from edge_genre.models.data.stored import Stored
 from edge_genre.models.data.whole_track import WholeTracks
 
 FEWEST_TRACKS = 10  # of a genre
@@ -30,14 +28,13 @@ class AudioTrack:
     path : of the audio file
     genre : name of its genre's folder
     group : what must not be on both sides of a split; see `edge_genre.models.data.grouping`
-    features : log-mel levels in dB, time first, before anything that is done to a window,
-        float32 [shape=(n_frames, n_mels)]
+    sound : what windows of it are made of
     """
 
     path: Path
     genre: str
     group: str
-    features: NDArray[np.float32]
+    sound: Stored
 
 
 def read_folder(
@@ -53,7 +50,7 @@ def read_folder(
 
     Parameters
     ----------
-    spec : log-mel in dB
+    spec : that windows are heard through
     metadata : CSV file that says which artist or album files are of; see
         `edge_genre.models.data.artists`
     cache : folder to keep features in, so that each file is decoded once; the user's own where it
@@ -69,7 +66,7 @@ def read_folder(
     ------
     DataError
         The folder is missing or has no audio, fewer than two genres, or fewer than ten usable files
-        of one; the spec is of another kind; see also `artists` and `WholeTracks`.
+        of one; see also `artists` and `WholeTracks`.
     """
     files = _files(folder, left_out)
     read = WholeTracks(spec, cache or _default_cache())
@@ -89,7 +86,7 @@ def read_folder(
         [track.fingerprint for track in tracks.values()],
     )
     return [
-        AudioTrack(path, _genre(folder, path), of, track.features)
+        AudioTrack(path, _genre(folder, path), of, track.sound)
         for (path, track), of in zip(tracks.items(), group, strict=True)
     ]
 

@@ -10,18 +10,17 @@ from typing import Any, Self
 
 import numpy as np
 
-from edge_genre.benchmarks.accuracy.features_file import TRAIN, VALIDATION, FeaturesFile
+from edge_genre.benchmarks.accuracy.features_file import (
+    KNOWN,
+    TRAIN,
+    VALIDATION,
+    FeaturesFile,
+)
 from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.data.audio_folder import read_folder
 from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.data.grouping import grouped_split
-
-# What is known of well-known files.
-_KNOWN = {
-    "gtzan_logmel": ("GTZAN", "fault-filtered, artists apart (Kereliuk and Sturm)"),
-    "fma_small_logmel": ("FMA-small", "FMA's official one, artists apart"),
-}
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,6 @@ class Data:
     held_out : to choose a step by and to measure on.
     name : of the music, for the card.
     split : how the parts were made, and by what is known of artists, for the card.
-    spec : of the features.
     embeddings : name of the file that the tracks' teacher embeddings are from, if any.
     """
 
@@ -42,7 +40,6 @@ class Data:
     held_out: Tracks
     name: str
     split: str
-    spec: FrontEndSpec
     embeddings: str = ""
 
     @classmethod
@@ -57,15 +54,21 @@ class Data:
         Raises
         ------
         DataError
-            It cannot be read, is of another format, or has no such parts.
+            It cannot be read, is of another format, has no such parts, or the front end cannot hear
+            it; see `FeaturesFile.require_fit`.
         """
-        name, split = _KNOWN.get(path.stem, (path.stem, "the file's own, artists unknown"))
+        known = KNOWN.get(path.stem)
+        name, split = (
+            (known.name, known.split) if known else (path.stem, "the file's own, artists unknown")
+        )
         file = _features(path, spec)
         rows = None if embeddings is None else _embeddings(embeddings)
         if rows is not None and len(rows) != len(file.levels):
             raise DataError(f"{path}: does not fit the embeddings, which are of {len(rows)} tracks")
-        tracks, held_out = (Tracks.of_features(file, part, rows) for part in (TRAIN, VALIDATION))
-        return cls(tracks, held_out, name, split, spec, embeddings.name if embeddings else "")
+        tracks, held_out = (
+            Tracks.of_features(file, part, spec, rows) for part in (TRAIN, VALIDATION)
+        )
+        return cls(tracks, held_out, name, split, embeddings.name if embeddings else "")
 
     @classmethod
     def of_folder(
@@ -84,13 +87,11 @@ class Data:
         DataError
             See `read_folder` and `edge_genre.models.data.grouping.grouped_split`.
         """
-        everything = Tracks.of_audio(read_folder(folder, spec, **reading))
-        return cls.parts(everything, folder.resolve().name, spec, share=share, seed=seed)
+        everything = Tracks.of_audio(read_folder(folder, spec, **reading), spec)
+        return cls.parts(everything, folder.resolve().name, share=share, seed=seed)
 
     @classmethod
-    def parts(
-        cls, everything: Tracks, name: str, spec: FrontEndSpec, *, share: float, seed: int
-    ) -> Self:
+    def parts(cls, everything: Tracks, name: str, *, share: float, seed: int) -> Self:
         """Hold whole groups of tracks out.
 
         Raises
@@ -110,13 +111,19 @@ class Data:
         if n_groups == len(everything):
             known = f"{n_groups} tracks of unknown artists, who may be on both sides"
         split = f"{known}, {share:.0%} held out, seed {seed}"
-        return cls(everything.chosen(~held_out), everything.chosen(held_out), name, split, spec)
+        return cls(everything.chosen(~held_out), everything.chosen(held_out), name, split)
+
+    @property
+    def spec(self) -> FrontEndSpec:
+        """The front end that both parts are heard through."""
+        return self.tracks.spec
 
     def digest(self) -> str:
         """SHA-256 of which tracks are in which part, to know them again when a run goes on."""
         state = hashlib.sha256()
         for part in (self.tracks, self.held_out):
-            for array in (part.names.astype("U"), part.labels, part.lengths):
+            lengths = np.array([len(sound) for sound in part.sounds])
+            for array in (part.names.astype("U"), part.labels, lengths):
                 state.update(np.ascontiguousarray(array).tobytes())
             if part.embeddings is not None:
                 state.update(part.embeddings.tobytes())
@@ -132,15 +139,13 @@ def load_everything(path: Path, spec: FrontEndSpec, **reading: Any) -> Tracks:
         It cannot be read.
     """
     if path.is_dir():
-        return Tracks.of_audio(read_folder(path, spec, **reading))
-    return Tracks.of_features(_features(path, spec), None)
+        return Tracks.of_audio(read_folder(path, spec, **reading), spec)
+    return Tracks.of_features(_features(path, spec), None, spec)
 
 
 def _features(path: Path, spec: FrontEndSpec) -> FeaturesFile:
-    if spec.kind != "log_mel":
-        raise DataError(f"{path}: holds log-mel levels; {spec.kind} needs a folder of audio")
     file = FeaturesFile.read(path)
-    file.require_fit(spec)
+    file.require_fit(spec, stated=True)
     return file
 
 

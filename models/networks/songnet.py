@@ -69,6 +69,23 @@ class TemporalAttention(layers.Layer):
         return {**super().get_config(), "units": self.units}
 
 
+def image(
+    n_frames: int | None, n_bands: int, *, frequency_first: bool, multiple: int, name: str
+) -> tuple[Any, Any]:
+    """An input in a front end's order, and it as a picture of one channel, time first.
+
+    Bands that halving would not come out even for are filled up with zeros, to a multiple.
+    """
+    shape = (n_bands, n_frames) if frequency_first else (n_frames, n_bands)
+    inputs = keras.Input(shape, name=name)
+    x = layers.Permute((2, 1), name="time_first")(inputs) if frequency_first else inputs
+    x = layers.Reshape((-1 if n_frames is None else n_frames, n_bands, 1), name="image")(x)
+    missing = -n_bands % multiple
+    if missing:
+        x = layers.ZeroPadding2D(((0, 0), (0, missing)), name="filled_up")(x)
+    return inputs, x
+
+
 def songnet(
     *,
     n_frames: int | None = 39,
@@ -81,17 +98,20 @@ def songnet(
     halvings: int = 1,
     dropout: float = 0.3,
     unroll: bool = False,
+    frequency_first: bool = False,
+    activation: str = "softmax",
+    name: str = "log_mel",
 ) -> keras.Model:
     """Build an untrained SongNet.
 
     Input (batch, n_frames, n_mels) float32, log-mel normalised over the window; output
     (batch, n_classes) float32 probabilities. Weights fit every `n_frames` and both values of
-    `unroll`: rebuild and `set_weights` to move them.
+    `unroll` and `frequency_first`: rebuild and `set_weights` to move them.
 
     Parameters
     ----------
     n_frames : frames in a window, at least 2, or None for any number.
-    n_mels : mel bands, a multiple of 2 ** len(filters).
+    n_mels : mel bands, or what else a frame has.
     n_classes : genres.
     filters : channels of the stem and of each convolutional block.
     width : features per time step after the bands are collapsed.
@@ -102,14 +122,16 @@ def songnet(
     dropout : rate before the GRU and before each dense layer.
     unroll : write the GRU's steps out instead of looping over them; needs `n_frames`. Full
         integer quantization needs it.
+    frequency_first : the input is (batch, n_mels, n_frames).
+    activation : of the outputs, ``"sigmoid"`` for labels that do not exclude each other.
+    name : of the input.
     """
-    if n_mels % 2 ** len(filters):
-        raise ValueError(f"n_mels is {n_mels}; it must be a multiple of {2 ** len(filters)}")
     if unroll and n_frames is None:
         raise ValueError("unroll=True needs a fixed n_frames")
 
-    inputs = keras.Input((n_frames, n_mels), name="log_mel")
-    x = layers.Reshape((-1 if n_frames is None else n_frames, n_mels, 1), name="image")(inputs)
+    inputs, x = image(
+        n_frames, n_mels, frequency_first=frequency_first, multiple=2 ** len(filters), name=name
+    )
     x = BandContrast(name="contrast")(x)
     # The stem halves the bands by striding: a full-resolution map would be the dearest of all.
     x = layers.Conv2D(filters[0], 5, strides=(1, 2), padding="same", use_bias=False, name="stem")(x)
@@ -121,7 +143,7 @@ def songnet(
         x = layers.ReLU(name=f"relu{block}")(x)
         x = layers.MaxPooling2D((2 if block <= halvings else 1, 2), name=f"pool{block}")(x)
     # Each remaining band has its own weights: bass and treble mean different things.
-    n_bands = n_mels // 2 ** len(filters)
+    n_bands = -(-n_mels // 2 ** len(filters))
     x = layers.Conv2D(width, (1, n_bands), use_bias=False, name="collapse")(x)
     x = layers.BatchNormalization(name="collapse_norm")(x)
     x = layers.ReLU(name="collapse_relu")(x)
@@ -133,5 +155,5 @@ def songnet(
     x = layers.Dropout(dropout, name="attention_dropout")(x)
     x = layers.Dense(dense or gru_units, activation="relu", name="dense")(x)
     x = layers.Dropout(dropout, name="features")(x)
-    outputs = layers.Dense(n_classes, activation="softmax", name="genre")(x)
+    outputs = layers.Dense(n_classes, activation=activation, name="genre")(x)
     return keras.Model(inputs, outputs, name="songnet")

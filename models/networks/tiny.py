@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from edge_genre.models.networks.songnet import BandContrast
+from edge_genre.models.networks.songnet import BandContrast, image
 
 
 def tiny(
@@ -27,26 +27,32 @@ def tiny(
     width: int = 72,
     dilations: Sequence[int] = (1, 2),
     dropout: float = 0.2,
+    frequency_first: bool = False,
+    activation: str = "softmax",
+    name: str = "log_mel",
 ) -> keras.Model:
     """Build an untrained tiny network.
 
     Input (batch, n_frames, n_mels) float32, log-mel normalised over the window; output
-    (batch, n_classes) float32 probabilities. Weights fit every `n_frames`.
+    (batch, n_classes) float32 probabilities. Weights fit every `n_frames` and both values of
+    `frequency_first`.
 
     Parameters
     ----------
     n_frames : frames in a window, or None for any number.
-    n_mels : mel bands, a multiple of 2 ** len(filters).
+    n_mels : mel bands, or what else a frame has.
     n_classes : genres.
     filters : channels of the stem and of each separable block.
     width : features per time step after the bands are collapsed.
     dilations : distance of the taps of each convolution over time.
     dropout : rate before the last layer.
+    frequency_first : the input is (batch, n_mels, n_frames).
+    activation : of the outputs, ``"sigmoid"`` for labels that do not exclude each other.
+    name : of the input.
     """
-    if n_mels % 2 ** len(filters):
-        raise ValueError(f"n_mels is {n_mels}; it must be a multiple of {2 ** len(filters)}")
-    inputs = keras.Input((n_frames, n_mels), name="log_mel")
-    x: Any = layers.Reshape((-1 if n_frames is None else n_frames, n_mels, 1), name="image")(inputs)
+    inputs, x = image(
+        n_frames, n_mels, frequency_first=frequency_first, multiple=2 ** len(filters), name=name
+    )
     x = BandContrast(name="contrast")(x)
     x = layers.Conv2D(filters[0], 5, strides=(1, 2), padding="same", use_bias=False, name="stem")(x)
     x = _norm_relu(x, "stem")
@@ -54,7 +60,7 @@ def tiny(
         x = _separable(x, channels, (3, 3), f"block{block}")
         x = layers.MaxPooling2D((2 if block == 1 else 1, 2), name=f"pool{block}")(x)
     # A filter over all bands for each channel: bass and treble mean different things.
-    n_bands = n_mels // 2 ** len(filters)
+    n_bands = -(-n_mels // 2 ** len(filters))
     x = layers.DepthwiseConv2D((1, n_bands), use_bias=False, name="bands")(x)
     x = _norm_relu(x, "bands")
     x = layers.Conv2D(width, 1, use_bias=False, name="collapse")(x)
@@ -68,7 +74,7 @@ def tiny(
     ]
     x = layers.Concatenate(name="pooled")(pooled)
     x = layers.Dropout(dropout, name="features")(x)
-    outputs = layers.Dense(n_classes, activation="softmax", name="genre")(x)
+    outputs = layers.Dense(n_classes, activation=activation, name="genre")(x)
     return keras.Model(inputs, outputs, name="tiny")
 
 

@@ -29,7 +29,7 @@ from edge_genre.model.file import write
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.publish.card import write_card
 from edge_genre.models.train.metrics import Metrics
-from edge_genre.models.train.recipes import Recipe
+from edge_genre.models.train.recipes import RECIPES, Recipe
 
 _MOST_WINDOWS = 2000  # to hold a file against its source on, and to find its ranges
 
@@ -66,7 +66,7 @@ def write_model_files(
     paths = []
     output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        windows = _training_windows(data, recipe, Path(folder))
+        windows = _training_windows(data, Path(folder))
         for suffix in recipe.formats:
             forms = _converted(run, data, recipe, suffix, windows, name, license)
             classifiers = [Classifier.load(form) for form in forms]
@@ -94,8 +94,8 @@ def _training_facts(data: Data, metrics: Metrics, recipe: Recipe) -> dict[str, A
     facts: dict[str, Any] = {
         "data": f"{data.name}, {metrics.training_tracks} tracks",
         "split": data.split,
-        "recipe": f"edge-genre train --recipe {recipe.name} --seed {recipe.seed} "
-        f"--steps {recipe.steps}",
+        "recipe": f"edge-genre train --recipe {recipe.name}{_front_end(recipe)} "
+        f"--seed {recipe.seed} --steps {recipe.steps}",
         "chosen": metrics.chosen,
         "last_step": f"{last.windows_correct} of {last.windows} windows, "
         f"{last.tracks_correct} of {last.tracks} tracks, not chosen",
@@ -107,6 +107,13 @@ def _training_facts(data: Data, metrics: Metrics, recipe: Recipe) -> dict[str, A
         facts["recipe"] += f" --initial {metrics.initial.file}"
         facts["initial_sha256"] = metrics.initial.sha256
     return facts
+
+
+def _front_end(recipe: Recipe) -> str:
+    """The option that gave the recipe another front end than its own, if one did."""
+    if recipe.front_end == RECIPES[recipe.name].front_end:
+        return ""
+    return " --frontend " + (recipe.front_end if isinstance(recipe.front_end, str) else "FILE.json")
 
 
 def _converted(
@@ -134,9 +141,9 @@ def _converted(
     return kept
 
 
-def _training_windows(data: Data, recipe: Recipe, folder: Path) -> Path:
+def _training_windows(data: Data, folder: Path) -> Path:
     """Write windows to find ranges of activations on, and to compare files with the network on."""
-    windows, owner = data.tracks.windows(recipe.n_frames)
+    windows, owner = data.tracks.windows()
     chosen = np.random.default_rng(0).permutation(len(windows))[:_MOST_WINDOWS]
     path = folder / f"{data.name} training windows.npz"
     np.savez(path, X=windows[chosen], y=data.tracks.labels[owner[chosen]])
@@ -145,7 +152,7 @@ def _training_windows(data: Data, recipe: Recipe, folder: Path) -> Path:
 
 def _evaluated(classifier: Classifier, data: Data, song_temperature: float) -> Evaluation:
     """How right a model file is on the validation part."""
-    windows, owner = data.held_out.windows(data.spec.n_frames)
+    windows, owner = data.held_out.windows()
     if windows.shape[1:] != classifier.spec.shape:  # PyTorch has channels first, TFLite last
         windows = np.moveaxis(windows, 1, -1)
     rows = np.stack([classifier.run(np.ascontiguousarray(window)) for window in windows])

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_genre.models.data.corpus import Tracks, features
+from edge_genre.benchmarks.accuracy.levels import features_of
+from edge_genre.models.data.corpus import Tracks
+
+_COLUMN = 1711 / 22_050  # seconds from one frame of songnet-gtzan to the next
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,11 @@ class Augmentation:
 
         Returns
         -------
-        Features, float32 (batch, n_frames, bands).
+        Features, float32 (batch, ...): the front end's shape, but for the number of frames.
         """
+        spec = tracks.spec
         x = stretched_crops(tracks, chosen, n_frames, self.stretch, rng, blend=self.blend)
+        x = spec.decibels(x)
         x = shift_pitch(x, self.shift, rng)
         x = equalise(x, self.equalise_db, rng)
         if self.overdriven:
@@ -92,14 +97,16 @@ class Augmentation:
         if self.band_limited:
             x = limit_band(x, self.band_limited, rng)
         if self.reverberant:
-            x = reverberate(x, self.reverberant, rng)
+            seconds = spec.hop_length / spec.sample_rate
+            x = reverberate(x, self.reverberant, rng, frame_seconds=seconds)
         x = add_noise_floor(x, self.floor_db, rng)
         if self.coded:
             x = drop_treble(x, self.coded, rng)
         if self.jitter_db:
             x = x + rng.normal(0, self.jitter_db, x.shape).astype(np.float32)
         x = mask(x, 1, self.masks, self.mask_frames, rng)
-        return features(mask(x, 2, self.masks, self.mask_bands, rng))
+        x = mask(x, 2, self.masks, self.mask_bands, rng)
+        return features_of(spec, spec.rows(x))
 
 
 def stretched_crops(
@@ -113,25 +120,24 @@ def stretched_crops(
 ) -> np.ndarray:
     """Random crops of tracks, played up to `stretch` faster or slower.
 
-    Frames are interpolated linearly in dB, or with `blend` false the nearest are taken. Returns
-    (len(chosen), n_frames, bands).
+    Frames are interpolated linearly, or with `blend` false the nearest are taken; see
+    `edge_genre.models.data.stored.Stored.crop`. Returns levels (len(chosen), n_frames, bands).
     """
-    lengths = tracks.lengths[chosen]
+    sounds = [tracks.sounds[number] for number in chosen]
+    lengths = np.array([len(sound) for sound in sounds])
     if lengths.min() < n_frames:
         raise ValueError(f"a track has {lengths.min()} frames, a window needs {n_frames}")
     rate = rng.uniform(1 - stretch, 1 + stretch, len(chosen))
     # The fastest window must still fit into the track.
     rate = np.minimum(rate, (lengths - 1) / max(n_frames - 1, 1))
-    start = rng.uniform(0, lengths - 1 - rate * (n_frames - 1))
-    position = start[:, None] + rate[:, None] * np.arange(n_frames)
-    if not blend:
-        position = np.rint(position)
-    last = lengths[:, None] - 1
-    before = np.clip(position.astype(np.int64), 0, np.maximum(last - 1, 0))
-    after = np.minimum(before + 1, last)
-    share = (position - before).astype(np.float32)[..., None]
-    first = tracks.starts[chosen][:, None]
-    return tracks.frames[first + before] * (1 - share) + tracks.frames[first + after] * share
+    room = np.maximum(lengths - 1 - rate * (n_frames - 1), 0)  # which rounding makes negative
+    start = rng.uniform(0, room)
+    return np.stack(
+        [
+            sound.crop(begin, speed, n_frames, blend=blend)
+            for sound, begin, speed in zip(sounds, start, rate, strict=True)
+        ]
+    )
 
 
 def shift_pitch(x: np.ndarray, shift: float, rng: np.random.Generator) -> np.ndarray:
@@ -207,14 +213,16 @@ def overdrive(x: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarr
     return _decibels(power + products)
 
 
-def reverberate(x: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+def reverberate(
+    x: np.ndarray, share: float, rng: np.random.Generator, *, frame_seconds: float = _COLUMN
+) -> np.ndarray:
     """Let some windows ring: powers decay exponentially from frame to frame.
 
-    The decay is 3 to 20 dB a frame, which is a reverberation time of 0.25 to 1.5 s at the frames'
-    distance of 78 ms, and what rings is 12 dB weaker to 3 dB stronger than what rang it.
+    The decay is 3 to 20 dB in 78 ms, which is a reverberation time of 0.25 to 1.5 s, and what rings
+    is 12 dB weaker to 3 dB stronger than what rang it.
     """
     n = len(x)
-    decay = _power(-rng.uniform(3, 20, (n, 1)))
+    decay = _power(-rng.uniform(3, 20, (n, 1)) * (frame_seconds / _COLUMN))
     wet = _power(rng.uniform(-12, 3, (n, 1))) * (rng.random((n, 1)) < share)
     power = _power(x)
     ringing, out = np.zeros_like(power[:, 0]), np.empty_like(power)

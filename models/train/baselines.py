@@ -28,12 +28,7 @@ the genre have in common."""
 
 
 def statistics(windows: np.ndarray) -> np.ndarray:
-    """Describe windows (n, frames, bands) by rows of (n, 5 bands) statistics.
-
-    The rows of pictures (n, channels, rows, frames) count as bands.
-    """
-    if windows.ndim > 3:
-        windows = windows.reshape(len(windows), -1, windows.shape[-1]).swapaxes(1, 2)
+    """Describe windows (n, frames, bands) by rows of (n, 5 bands) statistics."""
     low, high = np.percentile(windows, [10, 90], axis=1)
     change = np.abs(np.diff(windows, axis=1)).mean(axis=1)
     return np.hstack([windows.mean(axis=1), windows.std(axis=1), low, high, change])
@@ -47,8 +42,8 @@ def score_baselines(data: Data) -> dict[str, Score]:
     DataError
         scikit-learn is not installed.
     """
-    x, owner = _described(data.tracks, data)
-    rows, tested_owner = _described(data.held_out, data)
+    x, owner = _described(data.tracks)
+    rows, tested_owner = _described(data.held_out)
     scores = {}
     for name in ("logistic regression", "nearest neighbours", "linear SVM"):
         fitted = _estimator(name).fit(x, data.tracks.labels[owner])
@@ -91,9 +86,7 @@ def artist_effect(data: Data, *, repeats: int = 5) -> ArtistEffect:
     repeats : draws to take the mean of.
     """
     n_classes = len(data.tracks.genres)
-    (x, owner), (more, more_owner) = (
-        _described(part, data) for part in (data.tracks, data.held_out)
-    )
+    (x, owner), (more, more_owner) = (_described(part) for part in (data.tracks, data.held_out))
     x, owner = np.concatenate([x, more]), np.concatenate([owner, more_owner + len(data.tracks)])
     labels = np.concatenate([data.tracks.labels, data.held_out.labels])
     apart = np.arange(len(labels)) >= len(data.tracks)
@@ -130,9 +123,18 @@ def artist_effect(data: Data, *, repeats: int = 5) -> ArtistEffect:
     )
 
 
-def _described(tracks: Tracks, data: Data) -> tuple[np.ndarray, np.ndarray]:
-    windows, owner = tracks.windows(data.spec.n_frames)
-    return statistics(windows), owner
+def _described(tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+    windows, owner = tracks.windows()
+    return statistics(_time_first(windows, tracks.spec.axes)), owner
+
+
+def _time_first(windows: np.ndarray, axes: str) -> np.ndarray:
+    """Windows as (n, frames, bands); the rows of all channels of pictures count as bands."""
+    if axes == "channels_last":
+        windows = np.moveaxis(windows, -1, 1)
+    if axes != "time_first":
+        windows = windows.reshape(len(windows), -1, windows.shape[-1]).swapaxes(1, 2)
+    return windows
 
 
 def _estimator(name: str) -> Any:

@@ -20,7 +20,7 @@ def training_batch(tracks: Tracks, recipe: Recipe, step: int) -> tuple[np.ndarra
     rng = np.random.default_rng([recipe.seed, step])
     # A permutation rather than free draws: no track is left out for long.
     chosen = np.resize(rng.permutation(len(tracks)), recipe.batch)
-    x = recipe.augmentation.windows(tracks, chosen, recipe.crop or recipe.n_frames, rng)
+    x = recipe.augmentation.windows(tracks, chosen, recipe.crop or tracks.spec.n_frames, rng)
     n_classes = len(tracks.genres)
     y = np.full((recipe.batch, n_classes), recipe.smoothing / n_classes, np.float32)
     y[np.arange(recipe.batch), tracks.labels[chosen]] += 1 - recipe.smoothing

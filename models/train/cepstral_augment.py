@@ -32,16 +32,18 @@ class CepstralAugmentation:
 
         Parameters
         ----------
-        tracks : of windows (5, coefficients, frames).
+        tracks : of windows (5, coefficients, frames), whole ones.
         chosen : indices of tracks, (batch,).
-        n_frames : 1, since a row of `tracks` is a window.
+        n_frames : those of a whole window, since it is not cut.
         rng : source of every draw.
 
         Returns
         -------
         float32 (batch, 5, coefficients, frames).
         """
-        x = tracks.frames[tracks.starts[chosen] + rng.integers(tracks.lengths[chosen])].copy()
+        sounds = [tracks.sounds[number] for number in chosen]
+        which = rng.integers([len(sound) for sound in sounds])
+        x = np.stack([sound.windows[n] for sound, n in zip(sounds, which, strict=True)])
         # A gain moves all bands alike, and the DCT's first row by sqrt(bands) times that.
         gain = rng.uniform(-self.gain_db, self.gain_db, (len(x), 1, 1)) * math.sqrt(128)
         x[:, _WITH_LEVEL, 0] += gain.astype(np.float32)

@@ -37,7 +37,6 @@ def cross_validate(
             everything.chosen(fold == number),
             "",
             f"fold {number + 1} of {n}",
-            recipe.spec,
         )
         scored += train(data, output / f"fold-{number + 1}", recipe, console).last
     return evaluate(scored, everything.genres)
@@ -49,8 +48,8 @@ def leaky_split(everything: Tracks, output: Path, recipe: Recipe, console: Conso
     Windows of one song stand on both sides. It shows how much of a figure is recognising the song,
     and is no measure of anything else.
     """
-    chunks = everything.chunks(recipe.n_frames)
+    chunks = everything.chunks()
     held_out = np.random.default_rng(recipe.seed).random(len(chunks)) < 0.2
     parts = chunks.chosen(~held_out), chunks.chosen(held_out)
-    data = Data(*parts, "", "shuffled windows", recipe.spec)
+    data = Data(*parts, "", "shuffled windows")
     return evaluate(train(data, output / "leaky", recipe, console).last, everything.genres)

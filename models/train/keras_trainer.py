@@ -26,7 +26,7 @@ class KerasTrainer:
     Parameters
     ----------
     recipe : for network, seed, rates and momentum.
-    n_mels, n_classes : of the data.
+    n_classes : of the data.
     n_embedded : length of the teacher embeddings to learn beside the genres; 0 for none.
     initial : Keras file with a network to begin with; its last layer is not taken over.
 
@@ -41,7 +41,6 @@ class KerasTrainer:
     def __init__(
         self,
         recipe: Recipe,
-        n_mels: int,
         n_classes: int,
         *,
         n_embedded: int = 0,
@@ -49,7 +48,15 @@ class KerasTrainer:
     ) -> None:
         keras.utils.set_random_seed(recipe.seed)
         self._recipe = recipe
-        self._shape = {"n_mels": n_mels, "n_classes": n_classes}
+        spec = recipe.spec
+        frequency_first = spec.axes == "frequency_first"
+        self._n_classes = n_classes
+        self._options = recipe.options | {
+            "n_mels": spec.shape[0 if frequency_first else 1],
+            "n_classes": n_classes,
+            "frequency_first": frequency_first,
+            "name": spec.kind,
+        }
         self._n_embedded = n_embedded
         self.model, self.average = self._build(), self._build()
         if initial:
@@ -102,7 +109,7 @@ class KerasTrainer:
 
         Parameters
         ----------
-        x : features (batch, n_frames, bands).
+        x : features (batch, ...), as the front end orders frames and bands.
         y : probabilities of the genres and the embedding, (batch, classes + n_embedded).
 
         Returns
@@ -113,7 +120,7 @@ class KerasTrainer:
 
     def predict(self, windows: np.ndarray) -> np.ndarray:
         """Probabilities (windows, classes) by the averaged weights."""
-        size = max(1, 10_000 // windows.shape[1])
+        size = max(1, 10_000 // self._recipe.spec.n_frames)
         parts = [self._predict(windows[i : i + size]) for i in range(0, len(windows), size)]
         return np.concatenate([part.numpy() for part in parts])
 
@@ -145,8 +152,8 @@ class KerasTrainer:
 
     def _network(self, *, any_length: bool = False) -> keras.Model:
         recipe = self._recipe
-        n_frames = None if any_length else recipe.n_frames
-        return NETWORKS[recipe.network](n_frames=n_frames, **self._shape, **recipe.options)
+        n_frames = None if any_length else recipe.spec.n_frames
+        return NETWORKS[recipe.network](n_frames=n_frames, **self._options)
 
     def _build(self) -> keras.Model:
         """The network as it is trained: where it is on crops for any length, with both heads."""
@@ -170,7 +177,7 @@ class KerasTrainer:
         return loss
 
     def _loss(self, wanted: tf.Tensor, said: tf.Tensor) -> tf.Tensor:
-        n = self._shape["n_classes"]
+        n = self._n_classes
         loss = keras.losses.categorical_crossentropy(wanted[:, :n], said[:, :n])
         if self._n_embedded:
             error = tf.reduce_mean(tf.square(wanted[:, n:] - said[:, n:]), axis=1)

@@ -6,12 +6,35 @@ This module loads no framework, so that commands can name the recipes before the
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
+from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.train.augment import Augmentation
 from edge_genre.models.train.cepstral_augment import CepstralAugmentation
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Features that a network can take, and in words."""
+
+    takes: Callable[[FrontEndSpec], bool]
+    text: str
+
+
+_PICTURES = _Wanted(
+    lambda spec: spec.made_of_levels and len(spec.shape) == 2, "frames of log-mel or MFCC"
+)
+_WANTED = {
+    "songnet": _PICTURES,
+    "tiny": _PICTURES,
+    "five_channel": _Wanted(
+        lambda spec: spec.kind == "five_channel" and spec.shape == (5, 40, 130),
+        "five_channel of shape (5, 40, 130)",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +47,7 @@ class Recipe:
     network : a module of `edge_genre.models.networks`: ``"songnet"``, ``"tiny"`` or
         ``"five_channel"``.
     options : of the network's shape; see its module.
-    front_end : name of the preset that computes its features.
+    front_end : what computes its features; a preset's name, or a spec.
     crop : frames of a training window; those of the front end's where left out.
     seed : of weights, dropout, crops and augmentations.
     steps : optimizer steps.
@@ -43,7 +66,7 @@ class Recipe:
     name: str = "songnet"
     network: str = "songnet"
     options: dict[str, Any] = field(default_factory=dict)
-    front_end: str = "songnet-gtzan"
+    front_end: str | FrontEndSpec = "songnet-gtzan"
     crop: int | None = None
     seed: int = 0
     steps: int = 2400
@@ -62,18 +85,57 @@ class Recipe:
         for name in ("steps", "batch", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.crop is not None and not 2 <= self.crop <= self.n_frames:
-            raise ValueError(f"crop is {self.crop}; it must lie in 2..{self.n_frames}")
+        if self.crop is not None and not 2 <= self.crop <= self.spec.n_frames:
+            raise ValueError(f"crop is {self.crop}; it must lie in 2..{self.spec.n_frames}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as JSON has them: two recipes are one if these are equal."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return values
+        values = asdict(self)
+        if isinstance(self.front_end, FrontEndSpec):
+            values["front_end"] = self.front_end.to_dict()
+        read: dict[str, Any] = json.loads(json.dumps(values))
+        return read
 
     @property
     def spec(self) -> FrontEndSpec:
         """The front end."""
-        return FrontEndSpec.preset(self.front_end)
+        given = self.front_end
+        return given if isinstance(given, FrontEndSpec) else FrontEndSpec.preset(given)
+
+    def hearing(self, front_end: str | FrontEndSpec) -> Self:
+        """The same recipe with another front end.
+
+        What is counted in frames or bands stays the same share of a window.
+
+        Raises
+        ------
+        SpecError
+            There is no such preset.
+        DataError
+            The network cannot take its features, or the augmentation not its frames.
+        """
+        before, plain = self.spec, replace(self, front_end=front_end, crop=None)
+        spec = plain.spec
+        wanted = _WANTED[self.network]
+        if not wanted.takes(spec):
+            raise DataError(
+                f"recipe {self.name}: its network takes {wanted.text}, but the front end gives "
+                f"{spec.kind} of shape {spec.shape}: choose another recipe or front end"
+            )
+        if not isinstance(self.augmentation, Augmentation):
+            return plain
+
+        def share(count: int, of: int, now: int) -> int:
+            return round(count * now / of)
+
+        frames, bands = (before.n_frames, spec.n_frames), (before.n_mels, spec.n_mels)
+        augmentation = replace(
+            self.augmentation,
+            mask_frames=share(self.augmentation.mask_frames, *frames),
+            mask_bands=share(self.augmentation.mask_bands, *bands),
+        )
+        crop = None if self.crop is None else max(2, share(self.crop, *frames))
+        return replace(plain, crop=crop, augmentation=augmentation)
 
     @property
     def formats(self) -> dict[str, tuple[str, ...]]:
@@ -107,11 +169,6 @@ class Recipe:
         }
         spec = self.spec
         return f"{networks[self.network]} on {spec.window_seconds:g} s of {spec.description}"
-
-    @property
-    def n_frames(self) -> int:
-        """Rows of `Tracks.frames` in a window that is classified."""
-        return self.spec.n_frames if self.spec.kind == "log_mel" else 1
 
 
 RECIPES = {

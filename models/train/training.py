@@ -87,7 +87,6 @@ def make_trainer(recipe: Recipe, data: Data, initial: Path | None = None) -> Tra
     embeddings = data.tracks.embeddings
     return KerasTrainer(
         recipe,
-        data.tracks.frames.shape[1],
         n_classes,
         n_embedded=0 if embeddings is None else embeddings.shape[1],
         initial=initial,
@@ -126,7 +125,7 @@ class _Training:
         self._data = data
         self._recipe = recipe
         self._trainer = trainer
-        self._windows, self._owner = data.held_out.windows(recipe.n_frames)
+        self._windows, self._owner = data.held_out.windows()
         self._output = output
         self._history_file = output / "history.json"
         self._checkpoint = output / "checkpoint"

@@ -15,6 +15,7 @@ from edge_genre import Classifier
 from edge_genre.choices import LABEL_SETS
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import ConversionReport
+from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.windows import UNKNOWN, load_windows
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.model.bundled import find_model
@@ -254,12 +255,12 @@ def _published(n_frames: int, clips: Path, spec: FrontEndSpec, path: Path) -> Pa
 
     keras.utils.set_random_seed(3)
     model = songnet_published(n_frames=n_frames, n_classes=len(EIGHT))
-    found = load_windows(clips, spec=spec, shape=spec.shape, labels=EIGHT)
-    known = found.labels != UNKNOWN
+    found = load_windows(clips, inputs=one_input(spec.shape), specs=[spec], labels=EIGHT)
+    (features,), known = found.features, found.labels != UNKNOWN
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
     # Enough for the averages of the normalisations to settle.
     epochs = -(-400 * 16 // int(known.sum()))
-    model.fit(found.features[known], found.labels[known], batch_size=16, epochs=epochs, verbose=0)
+    model.fit(features[known], found.labels[known], batch_size=16, epochs=epochs, verbose=0)
     model.save(path)
     return path
 

@@ -145,14 +145,14 @@ def test_tflite_runtime_2_14(trained: keras.Model, old_runtime: Path, tmp_path: 
             trained,
             quantize=quantize,
             target="tflite-runtime",
-            calibration=None if quantize in ("fp32", "fp16") else calibration,
+            calibration=None if quantize in ("fp32", "fp16") else [calibration],
         )
         for quantize in ("fp32", "fp16", "dynamic", "int8")
     }
     # Of this one 8 bits for all would not agree: weights alone, and leading layers in float.
     for quantize in ("dynamic", "int8"):
         files[f"{quantize}-mixed"] = keras_to_tflite(
-            uneven, quantize=quantize, target="tflite-runtime", calibration=_scaled(calibration)
+            uneven, quantize=quantize, target="tflite-runtime", calibration=[_scaled(calibration)]
         )
     for content in files.values():
         assert unknown_to_tflite_runtime(content) == []
@@ -218,9 +218,9 @@ def test_tflite_micro(trained: keras.Model, micro: Path, tmp_path: Path) -> None
     options = {"target": "micro"}
     files = {
         "fp32": keras_to_tflite(trained, **options),
-        "int8": keras_to_tflite(trained, quantize="int8", calibration=calibration, **options),
+        "int8": keras_to_tflite(trained, quantize="int8", calibration=[calibration], **options),
         "integers": keras_to_tflite(
-            trained, quantize="int8", calibration=calibration, integer_io=True, **options
+            trained, quantize="int8", calibration=[calibration], integer_io=True, **options
         ),
     }
     expected = trained.predict(_loud(1, 200)[0], verbose=0)

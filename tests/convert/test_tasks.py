@@ -5,11 +5,14 @@ import json
 import pytest
 
 from edge_genre.convert import tasks
+from edge_genre.convert.tensors import TensorSpec
 from edge_genre.convert.verify.graph_facts import GraphFacts
 from edge_genre.convert.worker import TASKS
 from edge_genre.host.record import Record
 
-OPENING = tasks.Opening("model.keras", "five-channel-cnn", None, (5, 40, 130))
+OPENING = tasks.Opening(
+    "model.keras", "five-channel-cnn", None, (TensorSpec("mfcc", (5, 40, 130)),), ("genre", "why")
+)
 GRAPH = GraphFacts(
     operators={"CONV_2D": 2},
     versions={"CONV_2D": 3},
@@ -24,18 +27,18 @@ GRAPH = GraphFacts(
 ENGINE = tasks.EngineFacts("onnxruntime 1.20", 0.25, GRAPH)
 RECORDS = [
     OPENING,
-    tasks.ModelFacts("onnx", (None, 40), 7, {"onnx": "1.17"}, None),
+    tasks.ModelFacts("onnx", (TensorSpec("x", (None, 40)),), 7, {"onnx": "1.17"}, None),
     ENGINE,
     tasks.Joined(ENGINE, 100, 1.5),
     tasks.Drifts(("first", "second")),
     tasks.Made(3),
     tasks.Describe(OPENING),
-    tasks.RunSource(OPENING, "windows.npy", "outputs.npy"),
+    tasks.RunSource(OPENING, ("a", "b"), 10, ("why",), "windows.npz", "outputs.npy"),
     tasks.WriteTFLite(OPENING, "graph", None, {"quantize": "fp32", "integer_io": False}),
     tasks.WriteONNX(OPENING, "graph"),
-    tasks.QuantizeONNX("exact", "graph", "int8", "calibration.npy", (40, 130)),
-    tasks.RunGraph("graph", "onnx", "litert", "logits", "windows.npy", "outputs.npy"),
-    tasks.FindDrift("exact", "graph", "windows.npy"),
+    tasks.QuantizeONNX("exact", "graph", "int8", "calibration.npz", OPENING.inputs),
+    tasks.RunGraph("graph", "onnx", "litert", "logits", ("a", "b"), "windows.npz", "outputs.npy"),
+    tasks.FindDrift("exact", "graph", "windows.npz"),
     tasks.JoinFrontEnd("g", "tflite", "micro", {"kind": "mfcc"}, "logits", "s", "j", "o"),
 ]
 

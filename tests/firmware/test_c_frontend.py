@@ -49,6 +49,14 @@ SPECS = {
         sample_rate=16_000, window_seconds=1, n_fft=512, hop_length=160, center=False,
         log="natural", amin=1e-6, n_mels=64, normalize="mean_variance",
     ),
+    "a short window in the frame": FrontEndSpec(
+        sample_rate=16_000, window_seconds=1, n_fft=512, win_length=400, hop_length=160,
+        pad_mode="reflect", n_mels=40,
+    ),
+    "Hamming": FrontEndSpec(
+        kind="mfcc", sample_rate=16_000, window_seconds=1, n_fft=512, hop_length=160, n_mfcc=13,
+        window_function="hamming", center=False, n_mels=40, ref=1.0,
+    ),
     "tiny": FrontEndSpec(
         sample_rate=8000, window_seconds=0.01, n_fft=8, hop_length=1, n_mels=3, fmin=300,
         fmax=3000, mel_scale="htk", mel_norm=None, pad_mode="reflect",
@@ -233,6 +241,19 @@ def _weights(spec: FrontEndSpec) -> int:
         ({"kind": "waveform"}, "takes the samples themselves"),
         ({"n_fft": 2000}, "power of two"),
         ({"n_fft": 1 << 16}, "power of two"),
+        ({"kind": "pcen"}, "log-mel and MFCC, not pcen"),
+        ({"power": 1}, "takes power 2.0 alone, not 1.0"),
+        ({"pre_emphasis": 0.97}, "takes pre_emphasis 0.0 alone, not 0.97"),
+        ({"log": "log10"}, "'natural' or 'none' alone, not 'log10'"),
+        ({"statistics": ["mean"]}, r"takes statistics \(\) alone, not \('mean',\)"),
+        ({"normalize_over": "time"}, "takes normalize_over 'window' alone, not 'time'"),
+        ({"scale": [2.0] * 128}, "takes one scale for all features, not 128"),
+        ({"periodic": False}, "periodic window functions of an even win_length alone"),
+        ({"win_length": 1001}, "periodic window functions of an even win_length alone"),
+        (
+            {"window_function": "hamming", "pad_mode": "reflect"},
+            "pad_mode 'constant' alone with window_function 'hamming'",
+        ),
     ],
 )
 def test_what_it_does_not_compute(changes: dict[str, object], message: str) -> None:

@@ -24,5 +24,6 @@ def noise_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name=np.array([f"track{i}" for i in range(N_TRACKS)]),
         split=split,
         genres=np.array(GENRES),
+        front_end="songnet-gtzan",
     )
     return path

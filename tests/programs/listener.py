@@ -8,16 +8,21 @@ import time
 from pathlib import Path
 
 from edge_genre.outputs.history import History
-from tests.support.history import GENRES, events
+from tests.support.history import GENRES, TAGS, events, in_turns, tagged
 from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
 
-def listen_for_ever(path: str, windows: int) -> None:
+def listen_for_ever(path: str, windows: int, many: bool) -> None:
     """What `Listener` runs: a change of label every ten windows, a write every few milliseconds."""
-    history = History(path, model="m", pace=0.002)
-    for index, one in enumerate(events(GENRES[n // 10 % 5] for n in range(10**9))):
+    if many:
+        history = History(path, model="m", task=TAGS, pace=0.002)
+        heard = tagged(in_turns(100_000))
+    else:
+        history = History(path, model="m", pace=0.002)
+        heard = events(GENRES[n // 10 % 5] for n in range(10**9))
+    for index, one in enumerate(heard):
         history.write(one)
         if index == 0:
             sys.stdout.write("listening\n")
@@ -29,11 +34,11 @@ def listen_for_ever(path: str, windows: int) -> None:
 
 
 class Listener:
-    """This module as a process that listens until it is killed."""
+    """This module as a process that listens until it is killed, perhaps with many labels."""
 
-    def __init__(self, path: Path, windows: int = 0) -> None:
+    def __init__(self, path: Path, windows: int = 0, *, many: bool = False) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(path), str(windows)],
+            [sys.executable, "-m", __name__, str(path), str(windows), "many" * many],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -62,4 +67,4 @@ class Listener:
 
 
 if __name__ == "__main__":
-    listen_for_ever(sys.argv[1], int(sys.argv[2]))
+    listen_for_ever(sys.argv[1], int(sys.argv[2]), bool(sys.argv[3]))

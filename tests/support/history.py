@@ -5,7 +5,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from edge_genre.cli import main
-from edge_genre.listening.playing import Playing
+from edge_genre.listening.playing import Held, Playing
 from edge_genre.outputs import Event
 from edge_genre.outputs.history import History
 from edge_genre.outputs.history_file import HistoryError, reading
-from edge_genre.results import SILENCE, WindowResult
+from edge_genre.results import NOTHING, SILENCE, WindowResult
+from edge_genre.task import Task
+from tests.support.playing import playing
 from tests.support.waiting import wait_for
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,8 +51,8 @@ def event(
     )
     after = end - WINDOW if passed is None else passed
     shown = 0.0 if label == SILENCE else probability
-    playing = Playing(label=label, probability=shown, probabilities=None, since=since)
-    return Event(START + timedelta(seconds=after), result, playing)
+    now = START + timedelta(seconds=after)
+    return Event(now, result, playing(label, shown, since))
 
 
 def events(labels: Iterable[str]) -> Iterator[Event]:
@@ -60,6 +63,33 @@ def events(labels: Iterable[str]) -> Iterator[Event]:
         if label != before:
             before, since = label, end
         yield event(label, end=end, since=since)
+
+
+TAGS = Task(kind="multi_label", noun="tag")
+
+
+def tagged(labels: Iterable[Sequence[str]]) -> Iterator[Event]:
+    """A window a second, with labels that hold together, or none, or silence."""
+    since: dict[str, float] = {}
+    for index, names in enumerate(labels):
+        one = event("", end=index + WINDOW)
+        now = names or (NOTHING,)
+        since = {name: since.get(name, one.result.end) for name in now}
+        held = tuple(Held(name, 0.5, since[name]) for name in now)
+        if now[0] in (NOTHING, SILENCE):
+            said = Playing(held=(), otherwise=Held(now[0], 0.0, since[now[0]]), probabilities=None)
+        else:
+            said = Playing(held=held, probabilities=None)
+        yield replace(one, playing=said)
+
+
+def in_turns(n: int) -> list[Sequence[str]]:
+    """For so many windows: labels that come and go at paces of their own, now and then silence."""
+    paces = {"drum": 7, "guitar": 11, "voice": 30}
+    return [
+        (SILENCE,) if index % 90 > 80 else [k for k, p in paces.items() if index // p % 2 == 0]
+        for index in range(n)
+    ]
 
 
 def feed(history: History, found: Iterable[Event], seconds: float = 0.0) -> list[float]:

@@ -1,15 +1,18 @@
 """What tests of the MQTT output share: an event, and how its output behaves."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from edge_genre.listening.playing import Playing
+from edge_genre.listening.playing import Held, Playing
 from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt import Mqtt, publisher
 from edge_genre.results import WindowResult
+from tests.support.playing import playing
 from tests.support.waiting import on_time
 
 LABELS = ("jazz", "rock")
@@ -27,8 +30,21 @@ def event(label: str = "jazz", end: float = 3.0) -> Event:
         front_end_ms=0.5,
         inference_ms=1.0,
     )
-    playing = Playing(label=label, probability=0.625, probabilities=probabilities, since=3.0)
-    return Event(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), result, playing)
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    return Event(now, result, playing(label, 0.625, 3.0, probabilities))
+
+
+def many_labels(labels: Sequence[str], held: Sequence[str] = ()) -> Event:
+    """A window of labels that hold together, some of which hold; silence where there are none."""
+    sure = {label: 0.9 - 0.1 * place for place, label in enumerate(held)}
+    probabilities = {label: sure.get(label, n / 2_000) for n, label in enumerate(labels)} or None
+    result = replace(event().result, labels=tuple(held), probabilities=probabilities)
+    now = Playing(
+        held=tuple(Held(label, sure[label], 3.0) for label in held),
+        otherwise=None if held else Held(result.label, 0.0, 3.0),
+        probabilities=probabilities,
+    )
+    return replace(event(), result=result, playing=now)
 
 
 def assert_closes(output: Mqtt, seconds: float) -> None:

@@ -12,6 +12,12 @@ def noise(shape, n=7, seed=0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, *shape)).astype(np.float32)
 
 
+def answer(source, *windows) -> np.ndarray:
+    """What the only output of a trained model gives."""
+    (rows,) = source.predict(*windows).values()
+    return rows
+
+
 def refusal(path, **options) -> str:
     """The one line that a file is refused with."""
     with pytest.raises(ConversionError) as caught:

@@ -46,6 +46,11 @@ class FiveChannel(MfccDeltas):
         return _FiveChannel(self, dtype)
 
     @property
+    def made_of_levels(self) -> bool:
+        """Beats and chroma need spectra."""
+        return False
+
+    @property
     def no_graph(self) -> str | None:
         """Why this cannot be a part of a graph."""
         return "it tracks beats, and how many there are is known only when it runs"

@@ -88,7 +88,7 @@ class Broker:
         return cls(
             host=host,
             port=port or _PORTS[parts.scheme],
-            topic=topic or f"edge-genre/{_word(socket.gethostname().partition('.')[0])}",
+            topic=topic or f"edge-genre/{word(socket.gethostname().partition('.')[0])}",
             tls=parts.scheme == "mqtts",
             username=unquote(parts.username or "") or secrets["USERNAME"],
             password=secrets["PASSWORD"],
@@ -115,8 +115,9 @@ class Broker:
         it takes the next. It would otherwise send the last will of a dead one after the state of
         its successor.
         """
-        return f"{_word(self.topic)}-{zlib.crc32(self.topic.encode()):08x}"
+        return f"{word(self.topic)}-{zlib.crc32(self.topic.encode()):08x}"
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """A text as one word of letters, digits, ``-`` and ``_``, for topics and identities."""
     return re.sub(r"[^a-zA-Z0-9_-]+", "-", text).strip("-") or "edge-genre"

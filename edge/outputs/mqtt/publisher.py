@@ -16,6 +16,7 @@ from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt.address import Broker
 from edge_genre.outputs.mqtt.connection import Connection, tls_context, why_not_connected
 from edge_genre.outputs.mqtt.discovery import configurations
+from edge_genre.task import GENRES, Task
 
 _TURN_SECONDS = 5.0  # after which the client looks at its keep-alive
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds until the next attempt: twice as long each time
@@ -25,15 +26,15 @@ _CLOSE_SECONDS = 0.4  # that all of closing may take
 class Mqtt:
     """Keeps one retained state right, connecting and reconnecting by itself.
 
-    A state is published when what is playing changes, and otherwise every ``every`` seconds: each
-    state is a row in Home Assistant's database, for each sensor, and a window a second would be
-    86,400 a day. An absent broker stops nothing: it is said once for each reason, and again when
-    it is back.
+    A state is published when what is playing changes (of many labels, which of them hold), and
+    otherwise every ``every`` seconds: each state is a row in Home Assistant's database, for each
+    sensor, and a window a second would be 86,400 a day. An absent broker stops nothing: it is said
+    once for each reason, and again when it is back.
 
     Parameters
     ----------
     broker : to publish on
-    labels : genres of the model
+    labels, task : of the model
     model : its name
     every : seconds from one state to the next, at most, as long as events come
     say : takes a line for the user, from another thread; by default, to the standard error
@@ -49,6 +50,7 @@ class Mqtt:
         broker: Broker,
         *,
         labels: Sequence[str],
+        task: Task = GENRES,
         model: str,
         every: float = 60.0,
         say: Callable[[str], None] | None = None,
@@ -63,12 +65,12 @@ class Mqtt:
         self._every = every
         self._tell = say or _to_standard_error
         self._tls = tls_context(broker) if broker.tls else None
-        self._sensors = configurations(broker, labels=labels, model=model, every=every)
+        self._sensors = configurations(broker, labels=labels, task=task, model=model, every=every)
 
         self._lock = threading.Lock()  # of the next five
         self._newest: Event | None = None
         self._due = False  # the newest is to be published
-        self._label: str | None = None  # of the last state that was due,
+        self._labels: set[str] = set()  # of the last state that was due,
         self._time = -math.inf  # and when it was
         self._dropped = 0
 
@@ -91,12 +93,12 @@ class Mqtt:
 
     def write(self, event: Event) -> None:
         """Take one event; never waits."""
-        label, now = event.playing.label, time.monotonic()
+        labels, now = {each.label for each in event.playing.stretches}, time.monotonic()
         with self._lock:
             self._newest = event
-            if label == self._label and now - self._time < self._every:
+            if labels == self._labels and now - self._time < self._every:
                 return
-            self._label, self._time = label, now
+            self._labels, self._time = labels, now
             self._dropped += self._due
             self._due = True
         self._wake_thread()

@@ -1,5 +1,6 @@
 """Features files: what is read of them, and that others are refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,21 @@ def test_tracks_of_a_part(tmp_path: Path) -> None:
     np.testing.assert_array_equal(file.decibels(1), levels[0])
     full = FeaturesFile.read(written(tmp_path, X=ARRAYS["X"] + np.uint8(100)))
     np.testing.assert_allclose(full.decibels(0)[0, 0], 100 / 255 * 80 - 80, atol=1e-5)
+
+
+def test_labels_may_be_many(tmp_path: Path) -> None:
+    many = np.array([[1, 1], [0, 0], [0, 1]])
+    for kind in (np.uint8, np.int64, np.bool_):
+        file = FeaturesFile.read(written(tmp_path, y=many.astype(kind)))
+        assert file.labels.tolist() == many.tolist()
+        assert file.labels.dtype == np.int64
+    for wrong, message in (
+        (many * 2, "y goes from 0 to 2, but only 0 and 1"),
+        (many[:, :1], r"of shape \(3, 1\), expected a class of each track, or .* shape \(3, 2\)"),
+        (many.astype(np.float32), "y is float32"),
+    ):
+        with pytest.raises(DataError, match=message):
+            FeaturesFile.read(written(tmp_path, y=wrong))
 
 
 def test_names_and_groups_may_be_others_or_missing(tmp_path: Path) -> None:
@@ -113,3 +129,66 @@ def test_a_part_without_tracks_and_a_front_end_of_other_shape(tmp_path: Path) ->
         file.require_fit(spec.replace(n_mels=9))
     with pytest.raises(DataError, match="a track has 5 columns, a window of the model 6"):
         file.require_fit(spec.replace(window_seconds=0.25))
+
+
+SPEC = FrontEndSpec(sample_rate=8000, n_fft=512, hop_length=400, n_mels=4, window_seconds=0.2)
+OF_OTHER_FRAMES = SPEC.replace(hop_length=300, n_fft=256)
+
+
+@pytest.mark.parametrize("said", [json.dumps(SPEC.to_dict()), "songnet-gtzan"])
+def test_a_file_says_whose_frames_it_holds(tmp_path: Path, said: str) -> None:
+    file = FeaturesFile.read(written(tmp_path, front_end=np.array(said)))
+    assert file.front_end is not None
+    assert file.front_end == (SPEC if said.startswith("{") else FrontEndSpec.preset(said))
+
+
+def test_what_a_window_decides_is_nothing_to_the_frames(tmp_path: Path) -> None:
+    file = FeaturesFile.read(written(tmp_path, front_end=json.dumps(SPEC.to_dict())))
+    for same in (
+        SPEC.replace(window_seconds=0.15),
+        SPEC.replace(normalize="mean_variance", ref=1.0, fmax=4000.0),
+        SPEC.replace(top_db=60.0, axes="frequency_first"),
+        SPEC.replace(kind="mfcc", n_mfcc=3),
+    ):
+        file.require_fit(same, stated=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (OF_OTHER_FRAMES, "holds frames of n_fft 512, hop_length 400, but the front end's are of"),
+        (SPEC.replace(fmax=3000.0), "frames of fmax 4000.0, but the front end's are of fmax 3000"),
+        (SPEC.replace(ref=1.0), r"below each track's loudest, but .* above ref 1.0: give a folder"),
+        (SPEC.replace(kind="mfcc", n_mfcc=3, ref=1.0), r"above ref 1.0"),
+        (SPEC.replace(log="natural"), "in dB, but the front end hears log_mel with log 'natural'"),
+        (FrontEndSpec(kind="waveform"), "but the front end hears waveform"),
+    ],
+)
+def test_a_front_end_that_a_file_cannot_serve(
+    tmp_path: Path, spec: FrontEndSpec, message: str
+) -> None:
+    file = FeaturesFile.read(written(tmp_path, front_end=json.dumps(SPEC.to_dict())))
+    with pytest.raises(DataError, match=message):
+        file.require_fit(spec)
+
+
+def test_nobody_trains_on_frames_that_nobody_vouches_for(tmp_path: Path) -> None:
+    file = FeaturesFile.read(written(tmp_path))
+    file.require_fit(OF_OTHER_FRAMES.replace(window_seconds=0.1))
+    with pytest.raises(DataError, match="does not say whose frames it holds: add an array front_"):
+        file.require_fit(SPEC, stated=True)
+
+
+def test_two_files_are_known_by_name(tmp_path: Path) -> None:
+    for name, preset in (("gtzan_logmel", "songnet-gtzan"), ("fma_small_logmel", "songnet-fma")):
+        path = written(tmp_path).rename(tmp_path / f"{name}.npz")
+        assert FeaturesFile.read(path).front_end == FrontEndSpec.preset(preset)
+    said = written(tmp_path, front_end="log-mel").rename(tmp_path / "gtzan_logmel.npz")
+    assert FeaturesFile.read(said).front_end == FrontEndSpec.preset("log-mel")
+
+
+@pytest.mark.parametrize("said", ["no-preset", "{", '{"kind": "smell"}', np.array([1, 2])])
+def test_a_front_end_that_is_none(tmp_path: Path, said: Any) -> None:
+    with pytest.raises(DataError, match=r"features.npz: front_end is no front end \(") as raised:
+        FeaturesFile.read(written(tmp_path, front_end=said))
+    assert "\n" not in str(raised.value)

@@ -239,6 +239,25 @@ def test_models_of_other_genres_have_a_table_of_their_own():
     assert "answer polka waltz mine.tflite polka 0.75 0.25" in page.text
 
 
+def test_a_model_of_many_labels_has_its_own_figure_and_words():
+    tags = run("tags", accuracy="music")
+    chances = {f"tag {number}": 1 - number / 40 for number in range(40)}
+    tags["noun"] = "tag"
+    tags["result"] = {"label": "tag 0", "probabilities": chances, "labels": [*chances][:5]}
+    figures = {"average_precision": 0.3125, "low": 0.25, "high": 0.4, "labels": 17}
+    tags["accuracy"] = {"data": "music", "tracks": 90, "windows": 900, "agreement": None} | figures
+    alone = Page(result(tags))
+    assert "process to first tag" in alone.text
+    assert "genre" not in alone.text.replace("edge-genre", "")
+    assert "tag 0, tag 1, tag 2 and 2 more 1.00 0.97" in alone.text
+    assert "tag 11" in alone.text
+    assert "tag 12" not in alone.text  # of forty the twelve most probable ones
+    both = Page(result(run(accuracy="music"), tags))
+    assert both.text.count("Accuracy on music") == 4  # a heading and a caption for each figure
+    assert "31.2 % 25.0 to 40.0 % 90 17" in both.text
+    assert "process to first label" in both.text
+
+
 @pytest.mark.parametrize(
     ("runs", "expected"),
     [

@@ -67,7 +67,7 @@ def test_8_bits_outside_too(small: keras.Model) -> None:
     """A quarter of the input's memory, and quantized here as a device would."""
     windows, options = _windows(small), {"quantize": "int8", "target": "micro"}
     forms = [
-        keras_to_tflite(small, calibration=windows, integer_io=integer_io, **options)
+        keras_to_tflite(small, calibration=[windows], integer_io=integer_io, **options)
         for integer_io in (False, True)
     ]
     expected = small.predict(windows, verbose=0)

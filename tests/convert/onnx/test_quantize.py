@@ -169,7 +169,7 @@ def test_onnxruntime_undoes_it_when_it_loads_the_file(quantize, exact, tmp_path)
 
 def test_operators_are_those_of_the_standard(exact, calibration):
     for quantize in ("fp16", "dynamic", "int8"):
-        content = quantize_onnx(exact, quantize, calibration if quantize == "int8" else None)
+        content = quantize_onnx(exact, quantize, [calibration] if quantize == "int8" else None)
         model = onnx.load_from_string(content)
         assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
         assert operators(content)["GRU"] == 1
@@ -187,7 +187,7 @@ def in_8_bits(content: bytes) -> set[str]:
 def test_int8_computes_in_8_bits_and_agrees(exact, windows, calibration, run_onnx, monkeypatch):
     # Of a network that has learned nothing, many windows lie between two classes.
     monkeypatch.setattr(onnx_quantize, "MAY_CHANGE", 0.03)
-    content = quantize_onnx(exact, "int8", calibration)
+    content = quantize_onnx(exact, "int8", [calibration])
     assert in_8_bits(content) >= {"second"}
     assert in_8_bits(content) <= {"first", "second", "dense"}
     assert len(content) < 0.33 * len(exact)
@@ -201,13 +201,13 @@ def test_layers_that_do_not_bear_8_bits_stay(weights, windows, calibration, run_
     second = weights["second"].copy()
     second[:, 0] *= 1e-3
     exact = network(weights | {"second": second}, scales)
-    content = quantize_onnx(exact, "int8", calibration)
+    content = quantize_onnx(exact, "int8", [calibration])
     assert "second" not in in_8_bits(content)
     assert compare(run_onnx(exact, windows), run_onnx(content, windows)).top1_agreement >= 0.97
 
 
 def test_the_same_file_gives_the_same_bytes(exact, calibration):
-    contents = {quantize_onnx(exact, "int8", calibration) for _ in range(2)}
+    contents = {quantize_onnx(exact, "int8", [calibration]) for _ in range(2)}
     assert len(contents) == 1
     assert b"/tmp" not in contents.pop()
 
@@ -267,10 +267,10 @@ def test_weights_inside_loops_and_constants_are_stored_too(run_onnx):
     [
         ("int4", None, "expected one of fp32, fp16, dynamic, int8"),
         ("int8", None, "windows of shape n x 1 x 16 x 24; got none"),
-        ("int8", np.zeros((0, 1, BANDS, STEPS), np.float32), "got 0 x 1 x 16 x 24"),
-        ("int8", np.zeros((4, BANDS, STEPS), np.float32), "got 4 x 16 x 24"),
-        ("int8", np.full((4, 1, BANDS, STEPS), np.nan, np.float32), "NaN or infinity"),
-        ("dynamic", np.zeros((4, 1, BANDS, STEPS), np.float32), "takes no calibration windows"),
+        ("int8", [np.zeros((0, 1, BANDS, STEPS), np.float32)], "got 0 x 1 x 16 x 24"),
+        ("int8", [np.zeros((4, BANDS, STEPS), np.float32)], "got 4 x 16 x 24"),
+        ("int8", [np.full((4, 1, BANDS, STEPS), np.nan, np.float32)], "NaN or infinity"),
+        ("dynamic", [np.zeros((4, 1, BANDS, STEPS), np.float32)], "takes no calibration windows"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(quantize, calibration, message, exact):

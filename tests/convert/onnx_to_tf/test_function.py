@@ -79,7 +79,7 @@ def test_probabilities_of_logits_and_of_logarithms(run_tflite):
     exact /= exact.sum(axis=1, keepdims=True)
     for last in ("LogSoftmax", "Softmax", "Identity"):
         model = graph(("MatMul", "x w", "l"), (last, "l", "y"), shape=("batch", 4), w=dense)
-        content = onnx_to_tflite(model, probabilities=True)
+        content = onnx_to_tflite(model, activation="softmax")
         np.testing.assert_allclose(run_tflite(content, windows), exact, atol=1e-6)
         assert graph_facts(content).operators.get("SOFTMAX") == 1
         assert "LOG_SOFTMAX" not in graph_facts(content).operators
@@ -155,7 +155,7 @@ def test_published_networks_of_pytorch(name, limits, reference_models, run_tflit
     model = onnx.load_from_string(file.getvalue())
     sizes = {}
     for quantize, limit in zip(FORMATS, limits, strict=True):
-        calibration = random(16, *shape, seed=1) if quantize == "int8" else None
+        calibration = [random(16, *shape, seed=1)] if quantize == "int8" else None
         content = onnx_to_tflite(model, quantize=quantize, calibration=calibration)
         facts = graph_facts(content)
         sizes[quantize] = len(content)

@@ -11,8 +11,9 @@ import pytest
 from keras import layers, ops
 
 from edge_genre.convert.sources import open_model
+from edge_genre.convert.tensors import one_input
 from edge_genre.models.networks.published_songnet import PublishedAttention, songnet_published
-from tests.support.sources import noise, refusal
+from tests.support.sources import answer, noise, refusal
 
 
 @pytest.mark.parametrize(
@@ -25,10 +26,10 @@ from tests.support.sources import noise, refusal
 )
 def test_published_keras_models(name, shape, parameters, reference_models, run_onnx, run_tflite):
     source = open_model(reference_models / name)
-    assert (source.input_shape, source.parameters) == (shape, parameters)
+    assert (source.inputs[0].shape, source.parameters) == (shape, parameters)
     assert source.versions["keras"] == keras.__version__
     windows = noise(shape, n=40)  # more than a batch, and no multiple of one
-    outputs = source.predict(windows)
+    outputs = answer(source, windows)
     assert outputs.dtype == np.float32
     model = keras.models.load_model(reference_models / name, compile=False)
     np.testing.assert_allclose(outputs, model.predict(windows, verbose=0), atol=1e-6)
@@ -82,7 +83,7 @@ def test_published_attention_needs_no_file(suffix, with_random_weights, tmp_path
     model = recurrent(Attention(), with_random_weights)
     model.save(tmp_path / f"songnet{suffix}")
     windows = noise((12, 5))
-    found = open_model(tmp_path / f"songnet{suffix}").predict(windows)
+    found = answer(open_model(tmp_path / f"songnet{suffix}"), windows)
     np.testing.assert_allclose(found, model.predict(windows, verbose=0), atol=1e-6)
 
 
@@ -106,7 +107,7 @@ def test_published_attention_of_a_decorated_class(with_random_weights, tmp_path)
                 ).encode()
             decorated.writestr(name, content)
     windows = noise((12, 5))
-    found = open_model(path).predict(windows)
+    found = answer(open_model(path), windows)
     np.testing.assert_allclose(found, model.predict(windows, verbose=0), atol=1e-6)
 
 
@@ -149,7 +150,7 @@ def test_other_layers_come_from_a_file(suffix, with_random_weights, tmp_path):
     windows = noise((12, 5))
     source = open_model(path, custom=custom)
     np.testing.assert_allclose(
-        source.predict(windows), model.predict(windows, verbose=0), atol=1e-6
+        answer(source, windows), model.predict(windows, verbose=0), atol=1e-6
     )
     message = refusal(path)
     assert "'MeanAndMax'" in message
@@ -200,7 +201,7 @@ def test_recurrent_layers_of_keras_2(with_random_weights, tmp_path):
     with pytest.raises(ValueError, match="time_major"):
         keras.models.load_model(path, custom_objects={"Attention": Attention})
     windows = noise((12, 5))
-    found = open_model(path).predict(windows)
+    found = answer(open_model(path), windows)
     np.testing.assert_allclose(found, model.predict(windows, verbose=0), atol=1e-6)
     with h5py.File(path) as file:
         assert "time_major" in file.attrs["model_config"], "the user's file is left alone"
@@ -213,12 +214,12 @@ def test_free_lengths_are_fixed(with_random_weights, run_onnx, run_tflite, tmp_p
     outputs = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling1D()(steps))
     model = with_random_weights(keras.Model(inputs, outputs))
     model.save(tmp_path / "model.keras")
-    assert open_model(tmp_path / "model.keras").input_shape == (None, 5)
-    source = open_model(tmp_path / "model.keras", input_shape=(12, 5))
-    assert source.input_shape == (12, 5)
+    assert open_model(tmp_path / "model.keras").inputs[0].shape == (None, 5)
+    source = open_model(tmp_path / "model.keras", inputs=one_input((12, 5)))
+    assert source.inputs[0].shape == (12, 5)
     windows = noise((12, 5))
     expected = model.predict(windows, verbose=0)
-    np.testing.assert_allclose(source.predict(windows), expected, atol=1e-6)
+    np.testing.assert_allclose(answer(source, windows), expected, atol=1e-6)
     np.testing.assert_allclose(run_tflite(source.tflite(), windows), expected, atol=1e-5)
     np.testing.assert_allclose(run_onnx(source.onnx(), windows), expected, atol=1e-5)
 
@@ -232,5 +233,5 @@ def test_tflite_gives_probabilities_where_asked(with_random_weights, run_tflite,
     logits = model.predict(windows, verbose=0).astype(np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(run_tflite(source.tflite(), windows), logits, atol=1e-5)
-    found = run_tflite(source.tflite(probabilities=True), windows)
+    found = run_tflite(source.tflite(activation="softmax"), windows)
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 
 from edge_genre.convert.sources import open_model
 from tests.support import models_on_the_fly as small
-from tests.support.sources import noise, refusal
+from tests.support.sources import answer, noise, refusal
 
 
 @pytest.mark.parametrize("batch", [1, "batch"])
@@ -15,13 +15,13 @@ def test_onnx_files(batch, tmp_path):
     content = small.onnx_graph((batch, *small.SPEC.shape), output="logits")
     path.write_bytes(content)
     source = open_model(path)
-    assert (source.kind, source.input_shape) == ("onnx", small.SPEC.shape)
+    assert (source.kind, source.inputs[0].shape) == ("onnx", small.SPEC.shape)
     assert source.parameters == np.prod(small.SPEC.shape) * len(small.LABELS)
     assert (source.info, source.quantization) == (None, None)
     if batch == 1:
-        windows = noise(source.input_shape, n=3)
+        windows = noise(source.inputs[0].shape, n=3)
         expected = windows.reshape(3, -1) @ small.weights(small.SPEC.shape)
-        np.testing.assert_allclose(source.predict(windows), expected, atol=1e-5)
+        np.testing.assert_allclose(answer(source, windows), expected, atol=1e-5)
     assert source.onnx() == content
 
 
@@ -39,9 +39,9 @@ def test_onnx_files_whatever_the_batch_axis(shape, run_tflite, tmp_path):
     opset = [onnx.helper.make_opsetid("", 17)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "m.onnx")
     source = open_model(tmp_path / "m.onnx")
-    assert source.input_shape == (6,)
+    assert source.inputs[0].shape == (6,)
     windows = noise((6,), n=10)
-    np.testing.assert_allclose(source.predict(windows), windows @ weights, atol=1e-6)
+    np.testing.assert_allclose(answer(source, windows), windows @ weights, atol=1e-6)
     if shape in (("batch", 6), (1, 6)):
         found = run_tflite(source.tflite(), windows)
         np.testing.assert_allclose(found, windows @ weights, atol=1e-5)
@@ -62,12 +62,12 @@ def test_weights_beside_an_onnx_file_are_taken_in(tmp_path):
     windows = noise(small.SPEC.shape, n=2)
     expected = np.stack([small.expected(window) for window in windows])
     source = open_model(path)
-    np.testing.assert_allclose(source.predict(windows), expected, atol=1e-5)
+    np.testing.assert_allclose(answer(source, windows), expected, atol=1e-5)
     alone = tmp_path / "alone"
     alone.mkdir()
     (alone / "model.onnx").write_bytes(source.onnx())
     again = open_model(alone / "model.onnx")
-    np.testing.assert_allclose(again.predict(windows), expected, atol=1e-5)
+    np.testing.assert_allclose(answer(again, windows), expected, atol=1e-5)
     (tmp_path / "weights.data").unlink()
     assert "weights in another file, which cannot be read" in refusal(path)
 
@@ -83,8 +83,6 @@ def test_onnx_files_that_do_not_fit(tmp_path):
         opset = [onnx.helper.make_opsetid("", 17)]
         onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
 
-    save([("a", float_), ("b", float_)], onnx.helper.make_node("Add", ["a", "b"], ["y"]))
-    assert "2 inputs and 1 outputs" in refusal(path)
     save([("a", int_)], onnx.helper.make_node("Neg", ["a"], ["y"]))
     assert "takes int32 numbers, expected float" in refusal(path)
     save([("a", float_)], onnx.helper.make_node("NoSuchOperator", ["a"], ["y"]))

@@ -9,9 +9,10 @@ import onnx
 import pytest
 
 from edge_genre.convert.sources import open_model
+from edge_genre.convert.tensors import one_input
 from edge_genre.errors import ConversionError
 from tests.support.requirements import require_package
-from tests.support.sources import noise, refusal
+from tests.support.sources import answer, noise, refusal
 
 ARCHITECTURES = Path(__file__).parents[1] / "architectures"
 
@@ -31,17 +32,21 @@ def test_published_checkpoints(
     torch = require_package("torch")
     if ":" in architecture:
         architecture = str(ARCHITECTURES / architecture)
-    source = open_model(reference_models / name, architecture=architecture, input_shape=shape)
-    assert (source.kind, source.input_shape, source.parameters) == ("pytorch", shape, parameters)
+    source = open_model(reference_models / name, architecture=architecture, inputs=one_input(shape))
+    assert (source.kind, source.inputs[0].shape, source.parameters) == (
+        "pytorch",
+        shape,
+        parameters,
+    )
     assert source.versions["torch"] == torch.__version__
     windows = noise(shape, n=40)
-    outputs = source.predict(windows)
+    outputs = answer(source, windows)
     assert outputs.shape == (40, 8 if "attention" in name else 10)
     capfd.readouterr()
     content = source.onnx()
     assert capfd.readouterr() == ("", "")
     np.testing.assert_allclose(run_onnx(content, windows), outputs, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(source.predict(windows[:1]), outputs[:1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(answer(source, windows[:1]), outputs[:1], rtol=1e-5, atol=1e-5)
     (operator,) = {n.op_type for n in onnx.load_from_string(content).graph.node} & {
         "GRU",
         "Conv",
@@ -55,13 +60,13 @@ def test_checkpoints_as_tflite(name, reference_models, run_tflite):
     options = {"architecture": "five-channel-cnn"}
     if name == "mfcc_gru.pth":
         architecture = f"{ARCHITECTURES / 'mfcc_gru.py'}:MfccGru"
-        options = {"architecture": architecture, "input_shape": (130, 13)}
+        options = {"architecture": architecture, "inputs": one_input((130, 13))}
     source = open_model(reference_models / name, **options)
-    windows = noise(source.input_shape)
-    outputs = source.predict(windows)
+    windows = noise(source.inputs[0].shape)
+    outputs = answer(source, windows)
     np.testing.assert_allclose(run_tflite(source.tflite(), windows), outputs, rtol=1e-4, atol=1e-4)
     if name == "five_channel_cnn.ckpt":
-        found = run_tflite(source.tflite(probabilities=True), windows)
+        found = run_tflite(source.tflite(activation="softmax"), windows)
         np.testing.assert_allclose(found, np.exp(outputs), atol=1e-5)
 
 
@@ -98,7 +103,7 @@ def test_checkpoints_of_all_sorts(wrap, prefix, legacy, tmp_path):
     with torch.no_grad():
         expected = network(torch.from_numpy(windows)).numpy()
     source = open_model(path, architecture="five-channel-cnn")
-    np.testing.assert_allclose(source.predict(windows), expected, atol=1e-6)
+    np.testing.assert_allclose(answer(source, windows), expected, atol=1e-6)
 
 
 def test_weights_that_do_not_match_are_named(tmp_path):
@@ -196,7 +201,7 @@ class Steps(Mean):
 
 class Pair(Mean):
     def forward(self, x):
-        return super().forward(x), x
+        return super().forward(x), "the network's own object"
 
 class Sized(nn.Module):
     def __init__(self, n):
@@ -222,12 +227,12 @@ def own_network(tmp_path):
 def test_architectures_from_a_file(own_network):
     torch = require_package("torch")
     path, networks = own_network
-    source = open_model(path, architecture=f"{networks}Mean", input_shape=(6, 4))
+    source = open_model(path, architecture=f"{networks}Mean", inputs=one_input((6, 4)))
     weights = {key: value.numpy() for key, value in torch.load(path, weights_only=True).items()}
     windows = noise((6, 4))
     expected = windows.mean(axis=1) @ weights["fc.weight"].T + weights["fc.bias"]
-    np.testing.assert_allclose(source.predict(windows), expected, atol=1e-6)
-    assert source.predict(windows[:0]).shape[0] == 0
+    np.testing.assert_allclose(answer(source, windows), expected, atol=1e-6)
+    assert answer(source, windows[:0]).shape[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,7 @@ def test_architectures_that_cannot_be_used(architecture, expected, own_network):
     path, networks = own_network
     if architecture in ("Missing", "Sized", "number"):
         architecture = networks + architecture
-    assert expected in refusal(path, architecture=architecture, input_shape=(6, 4))
+    assert expected in refusal(path, architecture=architecture, inputs=one_input((6, 4)))
 
 
 def test_a_checkpoint_needs_an_input_shape(own_network):
@@ -258,11 +263,11 @@ def test_a_checkpoint_needs_an_input_shape(own_network):
     [
         ("Mean", (6, 5), "does not run on windows of 6 x 5"),
         ("Steps", (6, 4), r"gives outputs of shape \(2, 6, 3\) for 2 windows"),
-        ("Pair", (6, 4), "gives a tuple, expected one tensor"),
+        ("Pair", (6, 4), "gives str, expected tensors"),
     ],
 )
 def test_networks_that_do_not_classify_windows(name, shape, expected, own_network):
     path, networks = own_network
-    source = open_model(path, architecture=f"{networks}{name}", input_shape=shape)
+    source = open_model(path, architecture=f"{networks}{name}", inputs=one_input(shape))
     with pytest.raises(ConversionError, match=expected):
-        source.predict(noise(shape, n=2))
+        answer(source, noise(shape, n=2))

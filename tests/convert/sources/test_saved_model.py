@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from edge_genre.convert.sources import open_model
-from tests.support.sources import refusal
+from tests.support.sources import answer, refusal
 
 
 def exported(model, folder):
@@ -24,10 +24,10 @@ def with_another_signature(model, folder):
 def test_saved_models(save, songnet, windows, run_onnx, run_tflite, tmp_path):
     save(songnet, str(tmp_path / "saved"))
     source = open_model(tmp_path / "saved")
-    assert (source.kind, source.input_shape) == ("saved_model", (39, 128))
+    assert (source.kind, source.inputs[0].shape) == ("saved_model", (39, 128))
     assert source.parameters == songnet.count_params()
     expected = songnet.predict(windows, verbose=0)
-    np.testing.assert_allclose(source.predict(windows), expected, atol=1e-6)
+    np.testing.assert_allclose(answer(source, windows), expected, atol=1e-6)
     np.testing.assert_allclose(run_onnx(source.onnx(), windows), expected, atol=1e-5)
     np.testing.assert_allclose(run_tflite(source.tflite(), windows), expected, atol=1e-5)
 
@@ -40,9 +40,9 @@ def test_saved_models_that_do_not_fit(tmp_path):
     half = tf.function(lambda x: x / 2).get_concrete_function(spec)
     tf.saved_model.save(module, str(two), {"double": double, "half": half})
     assert "signatures double, half" in refusal(two)
-    pair = tmp_path / "pair"
-    both = tf.function(lambda x, y: x + y).get_concrete_function(spec, spec)
-    tf.saved_model.save(module, str(pair), both)
-    assert "2 inputs and 1 outputs" in refusal(pair)
+    whole = tmp_path / "whole"
+    numbers = tf.TensorSpec((None, 3), tf.int32)
+    tf.saved_model.save(module, str(whole), tf.function(lambda x: x).get_concrete_function(numbers))
+    assert "takes int32 numbers, expected float32" in refusal(whole)
     (two / "saved_model.pb").write_bytes(b"\x08\x01\x12")
     assert "TensorFlow cannot load it" in refusal(two)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from edge_genre.convert.sources import open_model
+from edge_genre.convert.tensors import one_input
 from edge_genre.errors import ConversionError
 from tests.support import models_on_the_fly as small
 from tests.support.requirements import require_package
-from tests.support.sources import noise, refusal
+from tests.support.sources import answer, noise, refusal
 
 
 def test_importing_the_package_loads_no_framework():
@@ -57,7 +58,7 @@ def test_truncated_checkpoints_are_refused(part, legacy, tmp_path):
     torch.save({"w": torch.zeros(1000)}, path, _use_new_zipfile_serialization=not legacy)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
-    refusal(path, architecture="five-channel-cnn", input_shape=(5, 40, 130))
+    refusal(path, architecture="five-channel-cnn", inputs=one_input((5, 40, 130)))
 
 
 def test_truncated_onnx_is_refused(tmp_path):
@@ -135,4 +136,4 @@ def test_options_for_another_kind_are_refused(options, reference_models):
 def test_windows_of_another_shape_are_refused(reference_models):
     source = open_model(reference_models / "mfcc_dense.tflite")
     with pytest.raises(ConversionError, match="takes 130 x 13, but the windows are 13 x 130"):
-        source.predict(noise((13, 130)))
+        answer(source, noise((13, 130)))

@@ -8,13 +8,17 @@ import pytest
 from edge_genre.convert.sources import open_model
 from edge_genre.convert.tflite.writer import keras_to_tflite
 from edge_genre.errors import ConversionError
-from tests.support.sources import noise
+from tests.support.sources import answer, noise
 
 
 def test_published_tflite_gives_its_golden_outputs(reference_models, run_onnx):
     labels = "disco classical country blues metal rock reggae pop hiphop jazz".split()
     source = open_model(reference_models / "mfcc_dense.tflite")
-    assert (source.kind, source.input_shape, source.quantization) == ("tflite", (130, 13), "fp32")
+    assert (source.kind, source.inputs[0].shape, source.quantization) == (
+        "tflite",
+        (130, 13),
+        "fp32",
+    )
     assert source.parameters == sum(
         n_in * n_out + n_out for n_in, n_out in [(1690, 512), (512, 256), (256, 64), (64, 10)]
     )
@@ -30,7 +34,7 @@ def test_published_tflite_gives_its_golden_outputs(reference_models, run_onnx):
             for name in ("disco", "metal")
         ]
     )
-    outputs = source.predict(windows)
+    outputs = answer(source, windows)
     assert [labels[index] for index in outputs.argmax(axis=1)] == ["disco", "metal"]
     assert outputs[0].max() == pytest.approx(0.956, abs=5e-4)
     assert outputs[1].max() == pytest.approx(0.9996, abs=1e-4)
@@ -45,7 +49,7 @@ def test_quantization_is_found_out(
     quantize, songnet, calibration, windows, run_onnx, tmp_path, capfd
 ):
     content = keras_to_tflite(
-        songnet, quantize=quantize, calibration=calibration if quantize == "int8" else None
+        songnet, quantize=quantize, calibration=[calibration] if quantize == "int8" else None
     )
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
@@ -60,13 +64,13 @@ def test_quantization_is_found_out(
     converted = source.onnx()
     assert capfd.readouterr() == ("", "")
     found = np.concatenate([run_onnx(converted, window[np.newaxis]) for window in windows])
-    np.testing.assert_allclose(found, source.predict(windows), atol=1e-5)
+    np.testing.assert_allclose(found, answer(source, windows), atol=1e-5)
 
 
 def test_waveform_models_have_no_batch_axis(reference_models):
     source = open_model(reference_models / "yamnet_wavin.tflite")
-    assert (source.input_shape, source.quantization) == ((15_600,), "int8")
-    assert source.predict(noise((15_600,), n=3)).shape == (3, 521)
+    assert (source.inputs[0].shape, source.quantization) == ((15_600,), "int8")
+    assert answer(source, noise((15_600,), n=3)).shape == (3, 521)
 
 
 def test_bundled_files_describe_themselves():
@@ -74,4 +78,4 @@ def test_bundled_files_describe_themselves():
     for suffix in ("tflite", "onnx"):
         source = open_model(folder / f"songnet-gtzan.{suffix}")
         assert source.info.name == "songnet-gtzan"
-        assert source.predict(noise(source.input_shape, n=2)).shape == (2, 10)
+        assert answer(source, noise(source.inputs[0].shape, n=2)).shape == (2, 10)

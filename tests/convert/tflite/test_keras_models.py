@@ -35,11 +35,6 @@ class Subclassed(keras.Model):
         return inputs
 
 
-def two_inputs() -> keras.Model:
-    inputs = [keras.Input((4,)), keras.Input((4,))]
-    return keras.Model(inputs, layers.Add()(inputs))
-
-
 def free_length() -> keras.Model:
     inputs = keras.Input((None, 4))
     return keras.Model(inputs, layers.GRU(3)(inputs))
@@ -57,7 +52,6 @@ def masked() -> keras.Model:
     [
         (Subclassed, "expected a built functional"),
         (lambda: keras.Sequential([layers.Dense(2)]), "expected a built functional"),
-        (two_inputs, "2 inputs and 1 outputs"),
         (free_length, "expected fixed lengths"),
         (masked, "masks time steps"),
     ],

@@ -108,7 +108,7 @@ def test_what_a_loop_writes_to_is_not_stored(run_tflite):
 
 
 def test_dynamic_computes_in_8_bits_where_that_agrees(even):
-    facts = graph_facts(keras_to_tflite(even, quantize="dynamic", calibration=_windows(2, 64)))
+    facts = graph_facts(keras_to_tflite(even, quantize="dynamic", calibration=[_windows(2, 64)]))
     assert facts.in_8_bits > 0
     assert "DEQUANTIZE" not in facts.operators
 
@@ -116,7 +116,7 @@ def test_dynamic_computes_in_8_bits_where_that_agrees(even):
 def test_dynamic_computes_in_float_where_8_bits_do_not_agree(uneven, run_tflite):
     windows, expected = _windows(3, 200, LOUD), keras_to_tflite(uneven)
     agreements = []
-    for calibration in (None, _windows(2, 64, LOUD)):
+    for calibration in (None, [_windows(2, 64, LOUD)]):
         content = keras_to_tflite(uneven, quantize="dynamic", calibration=calibration)
         parity = compare(run_tflite(expected, windows), run_tflite(content, windows))
         agreements.append(parity.top1_agreement)
@@ -126,7 +126,7 @@ def test_dynamic_computes_in_float_where_8_bits_do_not_agree(uneven, run_tflite)
 
 def test_int8_leaves_leading_layers_that_do_not_bear_it(uneven, run_tflite):
     windows = _windows(3, 200, LOUD)
-    content = keras_to_tflite(uneven, quantize="int8", calibration=_windows(2, 64, LOUD))
+    content = keras_to_tflite(uneven, quantize="int8", calibration=[_windows(2, 64, LOUD)])
     facts = graph_facts(content)
     assert 0 < facts.in_8_bits < facts.layers
     assert len(content) < 0.5 * len(keras_to_tflite(uneven))
@@ -135,7 +135,7 @@ def test_int8_leaves_leading_layers_that_do_not_bear_it(uneven, run_tflite):
 
 
 def test_int8_for_microcontrollers_is_all_in_8_bits(uneven):
-    calibration = _windows(2, 64, LOUD)
+    calibration = [_windows(2, 64, LOUD)]
     for options in ({"target": "micro"}, {"integer_io": True}):
         content = keras_to_tflite(uneven, quantize="int8", calibration=calibration, **options)
         facts = graph_facts(content)

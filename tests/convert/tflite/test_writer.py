@@ -18,7 +18,7 @@ QUANTIZATIONS = list(TOLERANCES)
 
 
 def convert(model: keras.Model, quantize: str, calibration: np.ndarray) -> bytes:
-    windows = calibration if quantize == "int8" else None
+    windows = [calibration] if quantize == "int8" else None
     return keras_to_tflite(model, quantize=quantize, calibration=windows)
 
 
@@ -118,7 +118,7 @@ def test_long_grus_are_written_out_for_int8_and_micro(long_gru, run_tflite):
     expected = long_gru.predict(windows, verbose=0)
     for options, tolerance in (
         ({"target": "micro"}, 1e-6),
-        ({"quantize": "int8", "calibration": calibration}, 0.02),
+        ({"quantize": "int8", "calibration": [calibration]}, 0.02),
     ):
         content = keras_to_tflite(long_gru, **options)
         assert "WHILE" not in operators(content)
@@ -150,11 +150,11 @@ def test_int8_of_any_other_loop_is_refused_instead_of_crashing():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, Halving()(inputs))
     with pytest.raises(ConversionError, match="loop that cannot be written out"):
-        keras_to_tflite(model, quantize="int8", calibration=np.zeros((4, 4), np.float32))
+        keras_to_tflite(model, quantize="int8", calibration=[np.zeros((4, 4), np.float32)])
 
 
 def test_integer_inputs_and_outputs(cnn, windows, calibration):
-    content = keras_to_tflite(cnn, quantize="int8", calibration=calibration, integer_io=True)
+    content = keras_to_tflite(cnn, quantize="int8", calibration=[calibration], integer_io=True)
     interpreter = Interpreter(model_content=content)
     interpreter.allocate_tensors()
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -181,7 +181,7 @@ def test_functions_convert_with_their_variables(run_tflite):
     logits = windows @ weights.numpy()
     content = function_to_tflite(function, name="dense")
     np.testing.assert_allclose(run_tflite(content, windows), logits, atol=1e-5)
-    content = function_to_tflite(function, name="dense", probabilities=True)
+    content = function_to_tflite(function, name="dense", activation="softmax")
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(run_tflite(content, windows), expected, atol=1e-6)
 
@@ -192,14 +192,14 @@ def test_functions_convert_with_their_variables(run_tflite):
         ({"quantize": "int4"}, "expected one of fp32, fp16, dynamic, int8"),
         ({"quantize": "int8"}, r"of shape \(windows, 39, 128\); got none"),
         (
-            {"quantize": "int8", "calibration": np.zeros((4, 128, 39), np.float32)},
+            {"quantize": "int8", "calibration": [np.zeros((4, 128, 39), np.float32)]},
             r"got shape \(4, 128, 39\)",
         ),
         (
-            {"quantize": "int8", "calibration": np.full((4, 39, 128), np.nan, np.float32)},
+            {"quantize": "int8", "calibration": [np.full((4, 39, 128), np.nan, np.float32)]},
             "NaN or infinity",
         ),
-        ({"calibration": np.zeros((4, 39, 128), np.float32)}, "takes no calibration"),
+        ({"calibration": [np.zeros((4, 39, 128), np.float32)]}, "takes no calibration"),
         ({"target": "coral"}, "expected one of litert, tflite-runtime, micro"),
         ({"target": "micro", "quantize": "dynamic"}, "runs fp32 and int8 files"),
         ({"integer_io": True}, "go with int8 only"),

@@ -54,7 +54,7 @@ def of_keras(model: keras.Model, windows: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("convert", [keras_to_tflite, keras_to_onnx])
 @pytest.mark.parametrize("name", ["first", "second", "fourth"])
 def test_a_damaged_layer_is_the_first(convert, name, model, windows):
-    worst, *others = layer_drift(convert(model), convert(damaged(model, name)), windows)
+    worst, *others = layer_drift(convert(model), convert(damaged(model, name)), [windows])
     assert worst.name.startswith(name)
     # What comes after it is as far off, but adds little.
     assert worst.growth > 0.1
@@ -64,10 +64,10 @@ def test_a_damaged_layer_is_the_first(convert, name, model, windows):
 @pytest.mark.parametrize("convert", [keras_to_tflite, keras_to_onnx])
 def test_the_source_gives_the_names_and_fits_the_file(convert, model, windows):
     exact = of_keras(model, windows)
-    drifts = layer_drift(exact, convert(model), windows)
+    drifts = layer_drift(exact, convert(model), [windows])
     assert {drift.name for drift in drifts} == {*exact}
     assert max(drift.error for drift in drifts) < 1e-4
-    worst, *_ = layer_drift(exact, convert(damaged(model, "second")), windows)
+    worst, *_ = layer_drift(exact, convert(damaged(model, "second")), [windows])
     assert worst.name == "second"
 
 
@@ -80,7 +80,7 @@ def test_a_channel_that_ruins_the_others_is_found(model, windows):
     third.bias.assign(np.asarray(third.bias) * ([1000] + 15 * [1]))
     fourth.kernel.assign(np.asarray(fourth.kernel) / ([[1000]] + 15 * [[1]]))
     candidate = keras_to_tflite(outlier, quantize="dynamic", target="tflite-runtime")
-    worst, *_ = layer_drift(keras_to_tflite(outlier), candidate, windows)
+    worst, *_ = layer_drift(keras_to_tflite(outlier), candidate, [windows])
     assert worst.name.startswith("third")
     assert worst.operator == "FULLY_CONNECTED"
 
@@ -94,7 +94,7 @@ def test_errors_are_relative_to_the_spread(model, windows):
     for tensor in proto.graph.initializer:
         if numpy_helper.to_array(tensor).shape == kernel.shape:
             tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(kernel), tensor.name))
-    worst, *_ = layer_drift(exact, proto.SerializeToString(), windows)
+    worst, *_ = layer_drift(exact, proto.SerializeToString(), [windows])
     logits = outputs["fourth"] @ kernel + np.asarray(model.get_layer("last").bias)
     off = np.sqrt(((outputs["fourth"] @ kernel) ** 2).mean(axis=0)) / logits.std(axis=0)
     assert worst.name.startswith("last")
@@ -104,7 +104,7 @@ def test_errors_are_relative_to_the_spread(model, windows):
 def test_a_file_compared_with_itself_does_not_drift(songnet, windows):
     content = keras_to_tflite(songnet)
     some = np.random.default_rng(5).normal(size=(4, 39, 128)).astype(np.float32)
-    drifts = layer_drift(content, content, some)
+    drifts = layer_drift(content, content, [some])
     assert len(drifts) > 10
     assert all((drift.error, drift.growth) == (0, 0) for drift in drifts)
 
@@ -116,8 +116,8 @@ def test_an_input_whose_features_do_not_fit_one_scale_is_named():
     )
     windows = np.random.default_rng(6).normal(size=(64, 8, 2)).astype(np.float32) * [1000, 1]
     windows = windows.astype(np.float32)
-    content = keras_to_tflite(model, quantize="int8", calibration=windows)
-    worst, *_ = layer_drift(keras_to_tflite(model), content, windows)
+    content = keras_to_tflite(model, quantize="int8", calibration=[windows])
+    worst, *_ = layer_drift(keras_to_tflite(model), content, [windows])
     assert (worst.name, worst.operator) == ("the input", "QUANTIZE")
     assert worst.error == pytest.approx(0.5, abs=0.05)  # one of two features
 
@@ -126,8 +126,8 @@ def test_loops_are_not_taken_for_what_is_written_out():
     inputs = keras.Input((70, 6))
     model = keras.Model(inputs, layers.Dense(4)(layers.GRU(8, name="recurrent")(inputs)))
     windows = np.random.default_rng(7).normal(size=(8, 70, 6)).astype(np.float32)
-    candidate = keras_to_tflite(model, quantize="int8", calibration=windows, target="micro")
-    drifts = layer_drift(keras_to_tflite(model), candidate, windows)
+    candidate = keras_to_tflite(model, quantize="int8", calibration=[windows], target="micro")
+    drifts = layer_drift(keras_to_tflite(model), candidate, [windows])
     assert max(drift.error for drift in drifts) < 0.3
 
 
@@ -139,12 +139,12 @@ def test_a_line_for_people():
 def test_what_cannot_be_compared_is_refused(model, windows):
     content = keras_to_tflite(model)
     with pytest.raises(ConversionError, match="2 windows or more, got 1"):
-        layer_drift(content, content, windows[:1])
+        layer_drift(content, content, [windows[:1]])
     with pytest.raises(ConversionError, match="'first' is given for 3 windows, expected 16"):
-        layer_drift({"first": np.zeros((3, 4), np.float32)}, content, windows)
+        layer_drift({"first": np.zeros((3, 4), np.float32)}, content, [windows])
     with pytest.raises(ConversionError, match="no layers in common"):
-        layer_drift({"other": np.zeros((16, 4), np.float32)}, content, windows)
+        layer_drift({"other": np.zeros((16, 4), np.float32)}, content, [windows])
     with pytest.raises(ConversionError, match="cannot be run layer by layer"):
-        layer_drift(content, b"no model", windows)
+        layer_drift(content, b"no model", [windows])
     with pytest.raises(ConversionError, match="cannot be run layer by layer"):
-        layer_drift(content, content, np.zeros((4, 3), np.float32))
+        layer_drift(content, content, [np.zeros((4, 3), np.float32)])

@@ -36,7 +36,7 @@ def test_a_convolutional_network(cnn):
 
 @pytest.mark.parametrize(("quantize", "in_8_bits"), [("fp16", 0), ("int8", 2)])
 def test_what_computes_in_8_bits(cnn, calibration, quantize, in_8_bits):
-    given = {"calibration": calibration, "integer_io": True} if quantize == "int8" else {}
+    given = {"calibration": [calibration], "integer_io": True} if quantize == "int8" else {}
     facts = graph_facts(keras_to_tflite(cnn, quantize=quantize, **given))
     assert facts.in_8_bits == in_8_bits
     assert facts.input[0] == ("int8" if quantize == "int8" else "float32")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge_genre.convert.tasks import RunGraph
+from edge_genre.convert.tensors import save
 from edge_genre.convert.tflite.flatbuffer import pack, parse
 from edge_genre.convert.tflite.writer import keras_to_tflite
 from edge_genre.convert.verify.tflite_runtime import (
@@ -42,16 +43,16 @@ def test_a_conversion_for_it_refuses_what_it_does_not_have(
     model = parse(keras_to_tflite(cnn))
     (code,) = (each for each in model.operatorCodes if each.builtinCode == CONV_2D)
     code.version = version  # tflite-runtime ends at 7
-    graph, features = tmp_path / "graph.tflite", tmp_path / "windows.npy"
+    graph, features = tmp_path / "graph.tflite", tmp_path / "windows.npz"
     graph.write_bytes(pack(model))
-    np.save(features, windows)
     outputs = tmp_path / "outputs.npy"
     task = RunGraph(
         graph=str(graph),
         suffix="tflite",
         target="litert",
         output="probabilities",
-        windows=str(features),
+        names=("features",),
+        windows=save(features, [windows]),
         outputs=str(outputs),
     )
     assert run_graph(task).graph.versions["CONV_2D"] == version

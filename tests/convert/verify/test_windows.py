@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.windows import UNKNOWN, load_windows
 from edge_genre.errors import ConversionError, DataError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
@@ -28,12 +29,13 @@ def folder(tmp_path: Path) -> Path:
 
 def load(data: Path | None, spec: FrontEndSpec | None = SPEC, **changes):
     shape = spec.shape if spec else (13,)
-    return load_windows(data, spec=spec, shape=shape, labels=LABELS, **changes)
+    specs = () if spec is None else [spec]
+    return load_windows(data, inputs=one_input(shape), specs=specs, labels=LABELS, **changes)
 
 
 def test_audio_by_folder_and_by_name(folder: Path) -> None:
     windows = load(folder, wanted=20)
-    assert windows.features.shape == (len(windows), *SPEC.shape)
+    assert windows.features[0].shape == (len(windows), *SPEC.shape)
     found = dict(zip(*np.unique(windows.labels, return_counts=True), strict=True))
     # Four windows at most are wanted of each of five files; they may overlap by three quarters.
     assert found == {LABELS.index("jazz"): 4, LABELS.index("rock"): 4, LABELS.index("blues"): 4}
@@ -43,7 +45,7 @@ def test_audio_by_folder_and_by_name(folder: Path) -> None:
 def test_features_are_those_of_the_front_end(folder: Path) -> None:
     windows = load(folder, wanted=20)
     samples, _ = soundfile.read(folder / "jazz/a.wav", dtype="float32")
-    jazz = windows.features[windows.labels == LABELS.index("jazz")]
+    jazz = windows.features[0][windows.labels == LABELS.index("jazz")]
     front_end, last = FrontEnd(SPEC), len(samples) - SPEC.window_samples
     np.testing.assert_array_equal(jazz[0], front_end(samples[: SPEC.window_samples]))
     np.testing.assert_array_equal(jazz[-1], front_end(samples[last:]))
@@ -52,7 +54,7 @@ def test_features_are_those_of_the_front_end(folder: Path) -> None:
 def test_files_shorter_than_a_window_are_padded(tmp_path: Path) -> None:
     short = music(SPEC.window_samples // 2, SPEC.sample_rate)
     soundfile.write(tmp_path / "short.wav", short, SPEC.sample_rate, subtype="FLOAT")
-    (window,) = load(tmp_path).features
+    (window,) = load(tmp_path).features[0]
     expected = FrontEnd(SPEC)(np.pad(short, (0, SPEC.window_samples - len(short))))
     np.testing.assert_array_equal(window, expected)
 
@@ -62,19 +64,19 @@ def test_features_from_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", X=features, y=np.arange(90) % 3)
     np.save(tmp_path / "x.npy", features)
     labelled, bare = load(tmp_path / "x.npz", None), load(tmp_path / "x.npy", None)
-    np.testing.assert_array_equal(labelled.features, features[:, :, 0])
+    np.testing.assert_array_equal(labelled.features[0], features[:, :, 0])
     np.testing.assert_array_equal(labelled.labels, np.arange(90) % 3)
     assert (bare.labels == UNKNOWN).all()
     few = load(tmp_path / "x.npz", None, wanted=10)
     assert len(few) == 10
-    np.testing.assert_array_equal(few.features[[0, -1]], features[[0, -1], :, 0])
+    np.testing.assert_array_equal(few.features[0][[0, -1]], features[[0, -1], :, 0])
 
 
 def test_parts_share_no_window(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(13 * 80.0).reshape(80, 13))
     calibration, compared = load(tmp_path / "x.npy", None).parts()
     assert (len(calibration), len(compared)) == (20, 60)
-    assert not set(calibration.features[:, 0]) & set(compared.features[:, 0])
+    assert not set(calibration.features[0][:, 0]) & set(compared.features[0][:, 0])
     np.save(tmp_path / "x.npy", np.zeros((8, 13)))
     assert [len(part) for part in load(tmp_path / "x.npy", None).parts()] == [8, 8]
 
@@ -82,8 +84,8 @@ def test_parts_share_no_window(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_without_data_music_is_composed() -> None:
     windows = load(None, wanted=30)
-    assert windows.features.shape == (30, *SPEC.shape)
-    assert len(np.unique(windows.features.round(3), axis=0)) == 30
+    assert windows.features[0].shape == (30, *SPEC.shape)
+    assert len(np.unique(windows.features[0].round(3), axis=0)) == 30
     assert "composed" in windows.origin
     assert load(None, None, wanted=5).origin == "Gaussian noise"
 

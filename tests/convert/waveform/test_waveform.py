@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from click.testing import CliRunner
+from hypothesis import given, settings
 from onnx import TensorProto, helper
 
 from edge_genre import Classifier, FrontEnd, FrontEndSpec
@@ -27,10 +28,12 @@ from edge_genre.convert.waveform.comparison import judge_front_end
 from edge_genre.demo import clip
 from edge_genre.engines import Engine
 from edge_genre.errors import ConversionError
+from edge_genre.frontend import kinds
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.container import split
 from edge_genre.model.file import ModelFile, attach, read
 from tests.support import models_on_the_fly as small
+from tests.support.front_ends import specs
 from tests.support.models_on_the_fly import LABELS, SPEC
 from tests.support.signals import music
 
@@ -43,7 +46,14 @@ def range_of(count: int) -> list[float]:
 
 SPECS = {
     name: FrontEndSpec.preset(name)
-    for name in ("songnet-gtzan", "log-mel", "mfcc-13", "three-channel", "three-channel-first")
+    for name in (
+        "songnet-gtzan",
+        "log-mel",
+        "mfcc-13",
+        "three-channel",
+        "three-channel-first",
+        "pcen",
+    )
 } | {
     "10-mel-reflect-htk-natural": FrontEndSpec.preset("audio-lyrics").replace(
         window_seconds=1.0, n_mels=10
@@ -90,6 +100,19 @@ SPECS = {
         normalize="fixed",
         scale=range_of(78),
     ),
+    "pcen-of-power": FrontEndSpec(
+        kind="pcen",
+        window_seconds=1.0,
+        power=2,
+        factor=1,
+        gain=0.8,
+        bias=10,
+        exponent=0.25,
+        time_constant=0.06,
+        n_mels=40,
+        normalize="mean_variance",
+    ),
+    "pcen-of-30-s": FrontEndSpec(kind="pcen", window_seconds=30.0, n_mels=40),
     "no-floor": FrontEndSpec(ref=1e-3, top_db=None, normalize="mean_variance", amin=1e-5),
 }
 
@@ -164,6 +187,18 @@ def test_features_are_those_of_the_numpy_front_end(kind: str, name: str, report)
     report(f"{kind} {name}: features off by {worst:.1e} of the largest at most")
 
 
+@settings(max_examples=25)
+@given(spec=specs(*(n for n in kinds.names() if FrontEndSpec(kind=n).no_graph is None)))
+def test_whatever_a_specification_says(spec: FrontEndSpec) -> None:
+    samples = music(spec.window_samples, spec.sample_rate, seed=5)
+    expected = FrontEnd(spec, precision="float64")(samples)
+    rounding = np.abs(FrontEnd(spec)(samples) - expected).max()
+    spread = float(np.abs(expected).max())
+    for kind in BOTH:
+        found = features_of(with_front_end(nothing_else(kind, spec.shape), spec), samples)
+        assert np.abs(found - expected).max() <= max(2e-5 * spread, 8 * rounding), kind
+
+
 @pytest.mark.parametrize("kind", BOTH)
 def test_silence_is_all_equal(kind: str) -> None:
     """Rounding is not blown up to unit variance, whatever the reference."""
@@ -176,15 +211,16 @@ def test_silence_is_all_equal(kind: str) -> None:
         np.testing.assert_array_equal(found, 0)
 
 
-def test_only_what_every_engine_has() -> None:
+@pytest.mark.parametrize("spec", [SPEC, FrontEndSpec.preset("pcen")], ids=["log-mel", "pcen"])
+def test_only_what_every_engine_has(spec: FrontEndSpec) -> None:
     """Built-in operators of old versions: all but the joins run in XNNPACK's kernels."""
-    content = with_front_end(nothing_else("tflite", SPEC.shape), SPEC)
+    content = with_front_end(nothing_else("tflite", spec.shape), spec)
     facts = graph_facts(content)
     assert facts.custom == ()
     assert set(facts.outside_xnnpack) <= {"CONCATENATION"}
     assert unknown_to_tflite_runtime(content) == []
     onnx.checker.check_model(
-        onnx.load_from_string(with_front_end(nothing_else("onnx", SPEC.shape), SPEC)),
+        onnx.load_from_string(with_front_end(nothing_else("onnx", spec.shape), spec)),
         full_check=True,
     )
 

@@ -155,6 +155,54 @@ def test_labels_and_files_that_do_not_count_are_named(shared_model, folder, tmp_
     assert "of no track" in shown
 
 
+def features(folder: Path, model: Path, **changes: Any) -> tuple[Path, np.ndarray]:
+    """A features file of twenty tracks of one window, and what the model gives them."""
+    classifier, rng = Classifier.load(model), np.random.default_rng(3)
+    spec = classifier.spec
+    levels = rng.integers(0, 256, (20, spec.n_mels, spec.n_frames), np.uint8)
+    decibels = levels.transpose(0, 2, 1).astype(np.float32) * 80 / 255 - 80
+    computation = spec.computation(np.float32)
+    scores = np.stack([classifier.run(computation.finish([window])) for window in decibels])
+    arrays = {
+        "X": levels,
+        "y": (rng.random((20, 3)) < scores).astype(int),
+        "genres": np.array(MOODS),
+        "split": np.arange(20) % 2,
+    } | changes
+    path = folder / "features.npz"
+    np.savez(path, **arrays)
+    return path, scores
+
+
+@pytest.mark.parametrize(("split", "rows"), [("all", slice(None)), (None, slice(1, None, 2))])
+def test_a_features_file(model, tmp_path, split, rows):
+    path, scores = features(tmp_path, model)
+    options = () if split is None else ("--split", split)
+    values = json.loads(run("evaluate", model, path, *options, "--json").stdout)
+    with np.load(path) as file:
+        truth = file["y"][rows]
+    expected = metrics.average_precision_score(truth, scores[rows], average="macro")
+    assert values["macro_average_precision"]["value"] == pytest.approx(expected)
+    chosen = run("evaluate", model, path, *options, "--json", "--choose-thresholds").stdout
+    assert json.loads(chosen)["thresholds"]["tracks"] == len(truth)
+    best = [label["threshold"] for label in json.loads(chosen)["labels"]]
+    assert read(model).info.task.thresholds == tuple(best)
+
+
+def test_a_features_file_of_other_labels(model, tmp_path):
+    path, _ = features(tmp_path, model, genres=np.array(["sad", "polka", "happy"]))
+    done = run("evaluate", model, path, "--json")
+    values = json.loads(done.stdout)
+    assert (values["unknown_labels"], values["without_positive"]) == (["polka"], ["[slow]"])
+    assert "has no mood polka: not counted" in done.stderr
+    path, _ = features(tmp_path, model, genres=np.array(["x", "y", "z"]))
+    assert "mood x, y, z is none of the model's" in run("evaluate", model, path, code=1).stderr
+    single = tmp_path / "single.onnx"
+    single.write_bytes(small.onnx_model(labels=MOODS))
+    path, _ = features(tmp_path, model)
+    assert "gives one genre" in run("evaluate", single, path, code=1).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -267,5 +315,6 @@ def test_wrong_usage(model, folder, table, tmp_path):
         ((model, folder, "--metadata", table), "--metadata is to train a recipe"),
         (("songnet", folder, "--leaky", "--hop", "1"), "--hop is for a model that is there"),
         (("songnet", folder, "--leaky", "--threads", "2"), "--threads is for a model"),
+        (("songnet", folder, "--leaky", "--task", "multi-label"), "--task is for a model"),
     ):
         assert message in run("evaluate", *arguments, code=2).stderr

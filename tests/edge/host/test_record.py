@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_genre.host.record import Record
+from edge_genre.host.record import OMITTED, Record
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,30 @@ def test_a_field_that_is_missing_has_its_default() -> None:
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(ValueError, match="from is missing"):
         Album.from_dict({key: value for key, value in ALBUM.items() if key != "from"})
+
+
+@dataclass(frozen=True)
+class Book(Record):
+    title: str
+    pages: int
+    noun: str = field(default="book", metadata={OMITTED: True})
+
+
+@dataclass(frozen=True)
+class Shelf(Record):
+    first: Song | Book | None
+
+
+def test_of_several_records_the_one_whose_keys_are_there() -> None:
+    book, song = Book("a", 9), Song("a", 1.5, None, True)
+    for thing in (book, song, None):
+        assert Shelf.from_dict(json.loads(json.dumps(Shelf(thing).to_dict()))) == Shelf(thing)
+    with pytest.raises(ValueError, match="year is 'x', expected int"):
+        Shelf.from_dict({"first": SONG | {"year": "x"}})
+    with pytest.raises(ValueError, match="pages is missing"):  # what is neither is not the last one
+        Shelf.from_dict({"first": {"title": "a"}})
+
+
+def test_what_may_be_omitted_is_where_it_is_nothing_new() -> None:
+    assert Book("a", 9).to_dict() == {"title": "a", "pages": 9}
+    assert Book("a", 9, "atlas").to_dict() == {"title": "a", "pages": 9, "noun": "atlas"}

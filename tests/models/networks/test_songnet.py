@@ -1,5 +1,6 @@
 """SongNet's architecture: any length, plain operators, its size."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from edge_genre.models.networks.songnet import TemporalAttention, songnet
+from edge_genre.models.networks.tiny import tiny
 
 N_FRAMES, N_MELS = 39, 128
 
@@ -83,10 +85,41 @@ def test_halvings_shorten_what_the_gru_reads() -> None:
         assert model.get_layer("gru").output.shape[1] == steps
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"n_mels": 100}, "n_mels is 100"), ({"n_frames": None, "unroll": True}, "fixed n_frames")],
-)
-def test_impossible_shapes_are_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        songnet(**options)
+def test_an_unrolled_loop_needs_a_length() -> None:
+    with pytest.raises(ValueError, match="fixed n_frames"):
+        songnet(n_frames=None, unroll=True)
+
+
+@pytest.mark.parametrize("n_frames", [130, None])
+@pytest.mark.parametrize("network", [songnet, tiny])
+def test_the_same_weights_read_bands_first(
+    network: Callable[..., keras.Model], n_frames: int | None
+) -> None:
+    plain = network(n_frames=130)
+    turned = network(n_frames=n_frames, frequency_first=True, name="mfcc")
+    turned.set_weights(plain.get_weights())
+    assert turned.input_shape == (None, N_MELS, n_frames)
+    assert turned.inputs[0].name == "mfcc"
+    x = np.random.default_rng(0).normal(size=(2, 130, N_MELS)).astype(np.float32)
+    np.testing.assert_allclose(turned(x.swapaxes(1, 2)).numpy(), plain(x).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("network", [songnet, tiny])
+def test_bands_of_any_number_are_as_if_filled_up_with_zeros(
+    network: Callable[..., keras.Model],
+) -> None:
+    few, filled = network(n_mels=13), network(n_mels=16)
+    filled.set_weights(few.get_weights())
+    x = np.random.default_rng(0).normal(size=(2, N_FRAMES, 13)).astype(np.float32)
+    zeros = np.pad(x, ((0, 0), (0, 0), (0, 3)))
+    np.testing.assert_allclose(few(x).numpy(), filled(zeros).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("network", [songnet, tiny])
+def test_labels_that_do_not_exclude_each_other(network: Callable[..., keras.Model]) -> None:
+    exclusive, free = network(), network(activation="sigmoid")
+    free.set_weights(exclusive.get_weights())
+    x = np.random.default_rng(0).normal(size=(2, N_FRAMES, N_MELS)).astype(np.float32)
+    odds = free(x).numpy() / (1 - free(x).numpy())
+    softmax = odds / odds.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(softmax, exclusive(x).numpy(), atol=1e-5)

@@ -47,7 +47,7 @@ def test_augmentation_is_seeded_and_keeps_shape_and_finiteness(
     levels = np.random.default_rng(1).uniform(-80, 0, (3, 45, 16)).astype(np.float32)
     if quiet:
         levels[:] = -80
-    tracks = tracks_of(*levels)
+    tracks = tracks_of(*levels, n_frames=40)
     chosen = np.array([2, 0, 1, 2])
     first, again = (
         augmentation.windows(tracks, chosen, 40, np.random.default_rng(seed)) for _ in range(2)
@@ -84,6 +84,16 @@ def test_stretched_ramp_stays_a_ramp_within_the_track() -> None:
     assert 1.15 < steps.max() < 1.21
     assert crops.min() >= 0
     assert crops.max() <= 99
+
+
+def test_a_track_of_one_window_can_be_played_faster_by_nothing() -> None:
+    """Of one frame more, too: what rounding leaves is no room for a start."""
+    for n_frames in range(2, 200):
+        levels = np.zeros((n_frames + 1, 2), np.float32)
+        for length in (n_frames, n_frames + 1):
+            tracks = tracks_of(levels[:length], n_frames=n_frames)
+            chosen, rng = np.zeros(9, int), np.random.default_rng(n_frames)
+            assert stretched_crops(tracks, chosen, n_frames, 0.5, rng).shape == (9, n_frames, 2)
 
 
 def test_pitch_shift_moves_a_peak_no_further_than_asked() -> None:

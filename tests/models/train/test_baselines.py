@@ -5,6 +5,7 @@ import numpy as np
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.data.dataset import Data
+from edge_genre.models.data.stored import Stored
 from edge_genre.models.train.baselines import artist_effect
 
 SPEC = FrontEndSpec.preset("songnet-gtzan")
@@ -21,11 +22,11 @@ def test_what_is_known_of_artists_is_no_genre() -> None:
                 frames.append(-40 + sound + rng.normal(0, 3, (2 * SPEC.n_frames, SPEC.n_mels)))
                 labels.append(genre)
                 held.append(artist >= 4)
-    lengths, names = np.full(len(frames), 2 * SPEC.n_frames), np.arange(len(frames)).astype(str)
-    levels = np.concatenate(frames).astype(np.float32)
-    tracks = Tracks(levels, lengths, np.array(labels), names, names, ("a", "b"))
+    names = np.arange(len(frames)).astype(str)
+    sounds = tuple(Stored.of_columns(each.astype(np.float32), SPEC.n_frames) for each in frames)
+    tracks = Tracks(SPEC, sounds, np.array(labels), names, names, ("a", "b"))
     held_out = np.array(held)
-    data = Data(tracks.chosen(~held_out), tracks.chosen(held_out), "made up", "by artist", SPEC)
+    data = Data(tracks.chosen(~held_out), tracks.chosen(held_out), "made up", "by artist")
     found = artist_effect(data)
     assert found.genres == ("a", "b")
     assert found.all_mixed > 0.9

@@ -11,8 +11,8 @@ from edge_genre.models.train.recipes import Recipe
 
 
 def test_batches_depend_on_seed_and_step_alone(noise_corpus: Path) -> None:
-    tracks = Tracks.of_features(FeaturesFile.read(noise_corpus), TRAIN)
     recipe = Recipe(seed=3, steps=4, batch=10)
+    tracks = Tracks.of_features(FeaturesFile.read(noise_corpus), TRAIN, recipe.spec)
     run = list(training_batches(tracks, recipe, 0))
     rest = list(training_batches(tracks, recipe, 2))
     assert [len(run), len(rest)] == [4, 2]

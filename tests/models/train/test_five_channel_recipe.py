@@ -15,11 +15,11 @@ torch = require_package("torch")
 from edge_genre import Classifier  # noqa: E402
 from edge_genre.errors import DataError  # noqa: E402
 from edge_genre.frontend import FrontEnd  # noqa: E402
-from edge_genre.models.data.corpus import Tracks  # noqa: E402
 from edge_genre.models.train.cepstral_augment import CepstralAugmentation  # noqa: E402
 from edge_genre.models.train.recipes import RECIPES  # noqa: E402
 from edge_genre.models.train.torch_trainer import TorchTrainer  # noqa: E402
 from tests.support.command_line import run  # noqa: E402
+from tests.support.tracks import tracks_of_windows  # noqa: E402
 
 RECIPE = replace(RECIPES["five-channel"], steps=6)
 RATE, SECONDS = 22_050, 7
@@ -68,7 +68,7 @@ def test_a_features_file_is_refused(tmp_path):
     features = tmp_path / "features.npz"
     features.write_bytes(b"")
     result = run("train", features, "-o", tmp_path / "run", "--recipe", "five-channel", code=1)
-    assert "five_channel needs a folder of audio" in result.stderr
+    assert "nor an npz file of features" in result.stderr
 
 
 def test_a_gain_moves_what_it_moves_in_audio():
@@ -78,8 +78,7 @@ def test_a_gain_moves_what_it_moves_in_audio():
     samples = rng.normal(0, 0.05, RECIPE.spec.window_samples).astype(np.float32)
     front_end = FrontEnd(RECIPE.spec)
     plain, louder = front_end(samples).copy(), front_end(2 * samples).copy()
-    names = np.array(["a"])
-    tracks = Tracks(plain[None], np.array([1]), np.array([0]), names, names, ("a",))
+    tracks = tracks_of_windows(plain[None], RECIPE.spec)
 
     class Fixed(np.random.Generator):
         def uniform(self, low, high, size):
@@ -88,13 +87,12 @@ def test_a_gain_moves_what_it_moves_in_audio():
     fixed = Fixed(np.random.PCG64(0))
     got = CepstralAugmentation(mask_frames=0).windows(tracks, np.array([0]), 1, fixed)
     np.testing.assert_allclose(got[0], louder, atol=2e-3)
-    assert np.array_equal(tracks.frames[0], plain)
+    assert np.array_equal(tracks.sounds[0].windows[0], plain)
 
 
 def test_masks_hide_frames_of_all_channels():
     frames = np.random.default_rng(0).normal(size=(4, 5, 40, 130)).astype(np.float32)
-    names = np.array([str(i) for i in range(4)])
-    tracks = Tracks(frames, np.ones(4, int), np.zeros(4, int), names, names, ("a",))
+    tracks = tracks_of_windows(frames, RECIPE.spec)
     got = CepstralAugmentation(gain_db=0).windows(tracks, np.arange(4), 1, np.random.default_rng(0))
     changed = (got != frames).any((1, 2))
     assert 0 < changed.sum(1).max() <= 20

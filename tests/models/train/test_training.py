@@ -141,7 +141,7 @@ def test_a_network_that_learned_embeddings_is_begun_with(
     other = run(noise_corpus, tmp_path / "run")
     assert "holds a run that began otherwise" in other.output
     recipe = Recipe(steps=4, options=SMALL)
-    trainer = KerasTrainer(recipe, N_MELS, 3, initial=folder / "best.keras")
+    trainer = KerasTrainer(recipe, 3, initial=folder / "best.keras")
     for layer in trainer.model.layers[:-1]:
         for adopted, source in zip(
             layer.get_weights(), started.get_layer(layer.name).get_weights(), strict=True
@@ -174,7 +174,7 @@ def test_embeddings_that_do_not_fit_are_refused(
 
 def test_training_on_crops_reads_whole_windows(tmp_path: Path) -> None:
     recipe = Recipe(options=SMALL, crop=20, steps=2)
-    trainer = KerasTrainer(recipe, N_MELS, 3, n_embedded=5)
+    trainer = KerasTrainer(recipe, 3, n_embedded=5)
     rng = np.random.default_rng(0)
     y = np.hstack([np.eye(3)[[0, 1]], rng.normal(size=(2, 5))]).astype(np.float32)
     trainer.step(rng.normal(size=(2, 20, N_MELS)).astype(np.float32), y)

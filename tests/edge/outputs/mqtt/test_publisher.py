@@ -21,7 +21,7 @@ from edge_genre.errors import EdgeGenreError
 from edge_genre.outputs import Event
 from edge_genre.outputs.mqtt import Broker, Mqtt
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt_output import LABELS, again_at_once, assert_closes, event
+from tests.support.mqtt_output import LABELS, again_at_once, assert_closes, event, many_labels
 from tests.support.waiting import PATIENCE, on_time, wait_for
 
 ROOT = Path(__file__).parents[4]
@@ -106,6 +106,25 @@ def test_a_change_is_published_at_once_and_little_else(
         ("rock", 100.0),
         ("jazz", 200.0),
     ]
+
+
+def test_another_label_that_holds_is_a_change_and_another_order_is_none(
+    broker: Mosquitto, connect: Callable[..., Mqtt], said: list[str]
+) -> None:
+    output = connect(f"mqtt://127.0.0.1:{broker.port}/music")
+    wait_for(lambda: said)
+    heard = [["jazz"], ["jazz", "rock"], ["rock", "jazz"], ["rock"], [], []]
+
+    def windows() -> None:
+        for held in heard:
+            output.write(many_labels(LABELS, held))
+            time.sleep(0.05)
+
+    found = states_seen(broker, output, windows)
+    on_time(output.dropped == 0, f"{output.dropped} states of {len(heard)} dropped")
+    labels = [[each["label"] for each in state["playing"]["labels"]] for state in found]
+    assert labels == [["jazz"], ["jazz", "rock"], ["rock"], []]
+    assert found[-1]["playing"]["label"] == "nothing"
 
 
 def test_a_state_comes_now_and_then_without_a_change(

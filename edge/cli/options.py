@@ -56,7 +56,7 @@ top_option = click.option(
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Number of genres to show; of labels that hold together, of those that do not hold.",
+    help="Number of genres to show; of labels that hold together, besides those that hold.",
 )
 
 

@@ -141,6 +141,19 @@ def test_faster_and_slower_windows_keep_edges_and_meet_the_frames_between() -> N
         np.testing.assert_array_equal(crop[-2:], sound.last[nearest])
 
 
+def test_crops_shorter_than_a_window_have_its_edges() -> None:
+    """Recipes may train on parts of a window, however short, from anywhere in a track."""
+    spec = PRESETS["log-mel"]
+    sound = Levels(spec)(music(7 * spec.sample_rate, spec.sample_rate))
+    for n_frames in (2, 3, 20):
+        for start in (0, 8, len(sound) - n_frames):
+            crop = sound.crop(start, 1.0, n_frames, blend=True)
+            assert crop.shape == (n_frames, spec.n_mels)
+            assert np.isfinite(crop).all()
+    np.testing.assert_array_equal(crop[-2:], sound.last[-1])
+    np.testing.assert_array_equal(sound.crop(8, 1.0, 20, blend=True)[:2], sound.first[2])
+
+
 def test_chunks_are_windows() -> None:
     spec = PRESETS["log-mel"]
     sound = Levels(spec)(music(7 * spec.sample_rate, spec.sample_rate))

@@ -166,3 +166,28 @@ def test_a_curve_has_the_peaks() -> None:
     assert drawn.index(max(drawn)) == 12
     assert curve([]) == ""
     assert len(curve([0.2, 0.1])) == 2
+
+
+def test_history_of_a_listening(song: Path, tagger: Path, tmp_path: Path) -> None:
+    """From audio to the table: what held, by its own noun, and each second once."""
+    path = tmp_path / "plays.db"
+    samples, _ = soundfile.read(song, dtype="int16")
+    run("listen", "-i", "-", "-m", tagger, "--history", path, stdin=samples.tobytes())
+    table = run("history", path).stdout
+    assert " tag " in table
+    for label in Classifier.load(tagger).classify_file(song).labels:
+        assert f" {label} " in table
+    (day,) = lines(run("history", path, "--by", "day", "--json").stdout)
+    assert day["seconds"] == pytest.approx(6.0, abs=0.01)
+
+
+def test_two_inputs_listen_as_they_classify(song: Path, tmp_path: Path) -> None:
+    model = tmp_path / "two.onnx"
+    model.write_bytes(small.two_inputs_model())
+    samples, _ = soundfile.read(song, dtype="int16")
+    heard = lines(run("listen", "-i", "-", "-m", model, "--json", stdin=samples.tobytes()).stdout)
+    hop = heard[1]["start"]
+    found = Classifier.load(model).classify_file(song, hop=hop).windows
+    assert len(heard) == len(found)
+    for one, other in zip(heard, found, strict=True):
+        assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-3)

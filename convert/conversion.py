@@ -9,6 +9,7 @@ from edge_genre.convert.description import Description
 from edge_genre.convert.isolation import Children
 from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.original import Original
+from edge_genre.task import Task
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Conversion:
     original: Original
     folder: Path
     children: Children
+
+    @property
+    def task(self) -> Task:
+        """What the outputs mean."""
+        return self.description.info.task
 
     def output_of(self, suffix: str) -> str:
         """What a format gives: TFLite made here probabilities, of which 8 bits keep most."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edge_genre.convert.meaning import Meaning
 from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.tflite.metadata import check_metadata
 from edge_genre.errors import ConversionError, ModelError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.model.file import ModelInfo, read
+from edge_genre.task import GENRES, THRESHOLD, Task
 
 INSIDE = "front_end_in_graph"
 
@@ -24,20 +26,40 @@ class Description:
     Parameters
     ----------
     info : the description
-    output : what the source's outputs are; None where that has to be found out
+    known : what the source's outputs are and mean; None where that has to be found out
     inside : what its provenance says of a front end that its graph has already
     """
 
     info: ModelInfo
-    output: str | None
+    known: Meaning | None
     inside: dict[str, Any]
 
-    def in_order(self, names: Sequence[str]) -> Description:
-        """The same with several inputs in another order."""
-        inputs = {each.name: each for each in self.info.inputs}
-        if len(inputs) < 2:
-            return self
-        return replace(self, info=replace(self.info, inputs=tuple(inputs[name] for name in names)))
+    def completed(
+        self, meaning: Meaning, inputs: Sequence[str], options: ConversionOptions
+    ) -> Description:
+        """The same with what was found by running the source.
+
+        Parameters
+        ----------
+        inputs : their names in the order of the graph
+
+        Raises
+        ------
+        ConversionError
+            Thresholds are given, but labels have none.
+        """
+        info = self.info
+        task = replace(info.task, kind=meaning.kind, thresholds=())
+        if task.has_thresholds:
+            task = replace(task, thresholds=_thresholds(info, options))
+        elif options.thresholds or options.threshold is not None:
+            raise ConversionError(
+                f"--threshold is for labels that each hold or not, but one {task.noun} is sought: "
+                "leave it out"
+            )
+        named = {each.name: each for each in info.inputs}
+        ordered = tuple(named[name] for name in inputs) if len(named) > 1 else info.inputs
+        return replace(self, info=replace(info, inputs=ordered, task=task))
 
 
 def described(source: Path, options: ConversionOptions) -> Description:
@@ -57,9 +79,15 @@ def described(source: Path, options: ConversionOptions) -> Description:
         return _own(source, own, options)
     if options.labels is None:
         raise ConversionError(f"{source}: says nothing of its classes: give them with --labels")
+    _require_labels(options, options.labels)
     info = ModelInfo(
         inputs=options.inputs,
         labels=tuple(options.labels),
+        task=Task(
+            noun=options.noun or GENRES.noun,
+            background=options.background,
+            explanations=tuple(options.explain),
+        ),
         name=options.name or source.stem,
         version="1",
         license=options.license,
@@ -67,7 +95,7 @@ def described(source: Path, options: ConversionOptions) -> Description:
     )
     if file is not None and info.front_end is not None:
         check_metadata(file.content, info)
-    return Description(info, options.outputs, {})
+    return Description(info, None, {})
 
 
 def inside_graph(spec: FrontEndSpec) -> dict[str, Any]:
@@ -84,10 +112,43 @@ def _own(source: Path, own: ModelInfo, options: ConversionOptions) -> Descriptio
             f"{source}: has its front end in the graph, which must stay in float: "
             "quantize the file that it was made from, with --waveform"
         )
+    if options.kind not in (None, own.task.kind):
+        raise ConversionError(
+            f"{source}: says that its task is {own.task.kind.replace('_', '-')}, not "
+            f"{options.task}: leave --task out"
+        )
+    _require_labels(options, own.labels)
+    task = replace(
+        own.task,
+        noun=options.noun or own.task.noun,
+        background=options.background or own.task.background,
+        explanations=tuple(options.explain) or own.task.explanations,
+    )
     info = replace(
         own,
+        task=task,
         license=options.license or own.license,
         description=options.description or own.description,
     )
     inside = {key: value for key, value in own.provenance.items() if key.startswith(INSIDE)}
-    return Description(info, options.outputs or own.output, inside)
+    return Description(info, Meaning(options.outputs or own.output, task.kind), inside)
+
+
+def _require_labels(options: ConversionOptions, labels: Sequence[str]) -> None:
+    """Refuse what is said of labels that there are not."""
+    named = [("--background", options.background)] if options.background else []
+    for option, label in (*named, *(("--threshold", label) for label in options.thresholds)):
+        if label not in labels:
+            raise ConversionError(
+                f"{option} names {label!r}, which is none of the {len(labels)} labels, "
+                f"{labels[0]} to {labels[-1]}"
+            )
+
+
+def _thresholds(info: ModelInfo, options: ConversionOptions) -> tuple[float, ...]:
+    """A threshold for each label: what is given, or what the file says."""
+    own = info.task.thresholds or (THRESHOLD,) * len(info.labels)
+    return tuple(
+        options.thresholds.get(label, before if options.threshold is None else options.threshold)
+        for label, before in zip(info.labels, own, strict=True)
+    )

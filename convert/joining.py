@@ -60,6 +60,7 @@ class Joiner:
                 target=self._options.target,
                 front_end=self._spec.to_dict(),
                 output=self._conversion.output_of(result.suffix),
+                task=self._conversion.task.to_dict(),
                 samples=str(self._samples),
                 joined=str(joined),
                 outputs=str(outputs),
@@ -70,7 +71,9 @@ class Joiner:
             message = f"the front end cannot be put into the graph: {done.message}"
             return replace(result, status=done.status, message=message, log=done.log), joined
         with np.load(outputs) as rows:
-            parity, reasons = judge_front_end(result.quantization, rows["split"], rows["joined"])
+            parity, reasons = judge_front_end(
+                result.quantization, rows["split"], rows["joined"], self._conversion.task
+            )
         if reasons:
             result = replace(result, status=FORCED if self._options.force else REFUSED)
         # These are about the classifier: the front end is always in float.

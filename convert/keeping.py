@@ -10,11 +10,10 @@ from typing import Any
 from edge_genre import __version__
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.description import inside_graph
-from edge_genre.convert.original import Original
 from edge_genre.convert.report import FormatResult
 from edge_genre.convert.tflite.metadata import with_metadata
 from edge_genre.convert.verify.answer import with_self_test
-from edge_genre.convert.verify.gate import LIMITS
+from edge_genre.convert.verify.gate import limit_of
 from edge_genre.convert.waveform import waveform_spec
 from edge_genre.model.file import ModelInfo, write
 from edge_genre.model.input import audio_input
@@ -68,25 +67,26 @@ def _info(result: FormatResult, conversion: Conversion) -> ModelInfo:
             "options": options.shaping(),
             **inside,
         },
-        parity=_parity(result, original),
+        parity=_parity(result, conversion),
         accuracy=(),
         self_test=None,
     )
 
 
-def _parity(result: FormatResult, original: Original) -> dict[str, Any]:
+def _parity(result: FormatResult, conversion: Conversion) -> dict[str, Any]:
     """How far the file is from the original, and the limits that it was held against."""
     assert result.verdict is not None
     assert result.facts is not None
-    verdict, limit = result.verdict, LIMITS[result.quantization]
+    verdict, limit = result.verdict, limit_of(result.quantization, conversion.task)
+    agreement = "label_agreement" if conversion.task.has_thresholds else "top1_agreement"
     return {
-        "data": original.origin,
+        "data": conversion.original.origin,
         **verdict.parity.to_dict(),
         "labelled": verdict.labelled,
         "source_correct": verdict.source_correct,
         "correct": verdict.correct,
         "engine": result.facts.engine,
-        "top1_agreement_required": limit.agreement,
+        f"{agreement}_required": limit.agreement,
         "max_difference_allowed": limit.max_difference,
         "accuracy_loss_allowed": limit.accuracy_loss,
         "gate": f"failed, kept by force: {result.message}" if result.message else "passed",

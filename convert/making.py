@@ -6,9 +6,13 @@ import shutil
 from concurrent.futures import Executor
 from pathlib import Path
 
+import numpy as np
+
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.isolation import Outcome
 from edge_genre.convert.tasks import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
+
+_LARGEST_LOGIT = 1e9
 
 
 class Maker:
@@ -22,6 +26,7 @@ class Maker:
 
     def __init__(self, conversion: Conversion, pool: Executor) -> None:
         self._original, self._options = conversion.original, conversion.options
+        self._task = conversion.task
         self._folder, self._children = conversion.folder, conversion.children
         # TFLite files are made of PyTorch's models by way of ONNX: exported once for all formats.
         self._by_onnx = self._original.facts.kind == "pytorch"
@@ -57,7 +62,9 @@ class Maker:
             "quantize": quantization,
             "target": self._options.target,
             "integer_io": self._options.integer_io and quantization == "int8",
-            "activation": None if self._original.output == "probabilities" else "softmax",
+            "activation": self._task.operator(self._original.output),
+            # What is made here gives probabilities.
+            "edges": self._task.thresholds if calibrated and self._task.has_thresholds else None,
         }
         calibration = self._original.calibration if calibrated else None
         return self._children.run(WriteTFLite(source, str(graph), calibration, options))
@@ -72,8 +79,21 @@ class Maker:
         inputs = self._original.opening.inputs
         calibration = self._original.calibration if quantization == "int8" else None
         return self._children.run(
-            QuantizeONNX(str(self._exact), str(graph), quantization, calibration, inputs)
+            QuantizeONNX(
+                *(str(self._exact), str(graph), quantization, calibration, inputs),
+                edges=self._edges() if quantization == "int8" else None,
+            )
         )
+
+    def _edges(self) -> tuple[float, ...] | None:
+        """From which outputs of the exact graph on labels hold, where each holds or not."""
+        if not self._task.has_thresholds:
+            return None
+        thresholds = np.array(self._task.thresholds)
+        if self._original.output == "logits":
+            with np.errstate(divide="ignore"):  # no logit is large enough for a threshold of 1
+                thresholds = np.minimum(np.log(thresholds / (1 - thresholds)), _LARGEST_LOGIT)
+        return tuple(thresholds.tolist())
 
     def _export(self) -> Outcome[Made]:
         return self._children.run(WriteONNX(self._original.opening, str(self._exact)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_genre.choices import OUTPUTS, QUANTIZATIONS, SUFFIXES, TARGETS
+from edge_genre.choices import OUTPUTS, QUANTIZATIONS, SUFFIXES, TARGETS, TASKS
 from edge_genre.convert.tensors import TensorSpec, one_input
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
@@ -34,6 +34,12 @@ class ConversionOptions:
     front_end : a spec or a preset's name, of several inputs one for each by its name; None for a
         source that describes itself, or whose features are not audio's
     outputs : what the source's outputs are; found out where it is left out
+    task : what they mean, ``"single-label"`` or ``"multi-label"``; likewise
+    noun : what a label is: ``"genre"`` if left out
+    background : the label that is no answer
+    threshold, thresholds : of labels that each hold or not: the probability from which on they do,
+        for all, and for some by their names; 0.5 if left out
+    explain : names of further outputs that explain the answer, such as attention over time
     architecture : of a PyTorch checkpoint: a bundled name or ``path/to/file.py:ClassName``
     custom : a Python file with the source's own Keras layers
     input_shape : of one window, where neither source nor front end says, or of several inputs one
@@ -62,6 +68,12 @@ class ConversionOptions:
     labels: Sequence[str] | None = None
     front_end: FrontEndSpec | str | Mapping[str, FrontEndSpec | str] | None = None
     outputs: str | None = None
+    task: str | None = None
+    noun: str | None = None
+    background: str | None = None
+    threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    explain: Sequence[str] = ()
     architecture: str | None = None
     custom: str | Path | None = None
     input_shape: Sequence[int] | Mapping[str, Sequence[int]] | None = None
@@ -111,6 +123,11 @@ class ConversionOptions:
         return () if given is None else one_input(given)
 
     @property
+    def kind(self) -> str | None:
+        """The kind of task, as `edge_genre.task` calls it."""
+        return None if self.task is None else self.task.replace("-", "_")
+
+    @property
     def music(self) -> Path | None:
         """Where ``calibrate`` is."""
         return None if self.calibrate is None else Path(self.calibrate)
@@ -134,6 +151,7 @@ class ConversionOptions:
             (self.quantize or (), QUANTIZATIONS, "quantization"),
             ((self.target,), TARGETS, "target"),
             ((self.outputs or OUTPUTS[0],), OUTPUTS, "kind of output"),
+            ((self.task or TASKS[0],), TASKS, "task"),
         ):
             for value in values:
                 if value not in known:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from edge_genre.convert.description import Description
 from edge_genre.convert.isolation import Children, Outcome
+from edge_genre.convert.meaning import Meaning, meaning
 from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.tasks import Describe, ModelFacts, Opening, RunSource
 from edge_genre.convert.tensors import TensorSpec, matched, save
 from edge_genre.convert.verify.windows import UNKNOWN, load_windows
 from edge_genre.errors import ConversionError
-from edge_genre.softmax import softmax
+from edge_genre.task import Task
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class Original:
     sha256 : of its content
     opening : how it is opened
     facts : what it is
-    output : what its outputs are, one of `edge_genre.choices.OUTPUTS`
-    probabilities : float32 [shape=(windows, classes)]
-    labels : class of each window, int; `UNKNOWN` where nobody said
+    meaning : what its outputs are and mean
+    outputs : as it gives them, float32 [shape=(windows, classes)]
+    labels : class of each window, int, or of each the labels that hold [shape=(windows, classes)];
+        `UNKNOWN` where nobody said
     origin : where the windows are from, in words
     features : the windows, as a file of `edge_genre.convert.tensors`
     calibration : windows to take ranges of 8 bits from, likewise
@@ -43,8 +45,8 @@ class Original:
     sha256: str
     opening: Opening
     facts: ModelFacts
-    output: str
-    probabilities: NDArray[np.float32]
+    meaning: Meaning
+    outputs: NDArray[np.float32]
     labels: NDArray[np.int64]
     origin: str
     features: str
@@ -52,9 +54,19 @@ class Original:
     calibrated: int
 
     @property
+    def output(self) -> str:
+        """What its outputs are, one of `edge_genre.choices.OUTPUTS`."""
+        return self.meaning.output
+
+    @property
     def labelled(self) -> int:
-        """How many windows have a known genre."""
-        return int((self.labels != UNKNOWN).sum())
+        """How many windows have known labels."""
+        return int((self.labels != UNKNOWN).reshape(len(self.labels), -1).all(axis=1).sum())
+
+    def probabilities(self, task: Task) -> NDArray[np.float32]:
+        """What it gives, by the task [shape=(windows, classes)]."""
+        rows = task.probabilities(self.outputs.astype(np.float64), self.output)
+        return np.asarray(rows, np.float32)
 
 
 def run_original(
@@ -93,22 +105,23 @@ def run_original(
     for path, each in zip(paths, (windows, calibration), strict=True):
         save(path, each.features)
     options.tell("source", "running")
-    task = RunSource(opening, names, len(labels), (), str(paths[0]), str(outputs))
+    explain = described.info.task.explanations
+    task = RunSource(opening, names, len(labels), explain, str(paths[0]), str(outputs))
     facts = required(source, children.run(task))
     # From here on all is in the model's own order.
     order = matched([each.name for each in facts.inputs], names)
     for path, each in zip(paths, (windows, calibration), strict=True):
         save(path, [each.features[index] for index in order])
     rows = np.load(outputs)
-    output = described.output or meaning(rows)
+    found_out = described.known or _meaning(source, rows, facts, options)
     return Original(
         path=source,
         sha256=_sha256(source),
         opening=replace(opening, inputs=facts.inputs, outputs=facts.outputs),
         facts=facts,
-        output=output,
-        probabilities=probabilities(rows, output),
-        labels=windows.labels,
+        meaning=found_out,
+        outputs=rows,
+        labels=_labels_of(windows.labels, found_out, options, len(labels)),
         origin=windows.origin,
         features=str(paths[0]),
         calibration=str(paths[1]),
@@ -130,22 +143,30 @@ def required(source: Path, outcome: Outcome[ModelFacts]) -> ModelFacts:
     raise ConversionError(message if str(source) in message else f"{source}: {message}")
 
 
-def meaning(outputs: NDArray[np.float32]) -> str:
-    """What rows of outputs are: ``"probabilities"``, ``"log_probabilities"`` or ``"logits"``."""
-    # Ten probabilities of 8 bits may be off by half a step of 1/256 each.
-    if (outputs >= -1e-6).all() and np.allclose(outputs.sum(axis=1), 1, atol=2e-2):
-        return "probabilities"
-    if (outputs <= 1e-6).all() and np.allclose(np.exp(outputs).sum(axis=1), 1, atol=1e-2):
-        return "log_probabilities"
-    return "logits"
+def _meaning(
+    source: Path, rows: NDArray[np.float32], facts: ModelFacts, options: ConversionOptions
+) -> Meaning:
+    try:
+        return meaning(rows, facts.activation, output=options.outputs, kind=options.kind)
+    except ConversionError as error:
+        raise ConversionError(f"{source}: {error}") from None
 
 
-def probabilities(outputs: NDArray[np.float32], meaning: str) -> NDArray[np.float32]:
-    """Rows of outputs as probabilities, by softmax unless they are probabilities already."""
-    rows = outputs.astype(np.float64)
-    if meaning != "probabilities":
-        return np.asarray(softmax(rows), np.float32)
-    return np.asarray(rows / rows.sum(axis=1, keepdims=True), np.float32)
+def _labels_of(
+    labels: NDArray[np.int64], meaning: Meaning, options: ConversionOptions, n_labels: int
+) -> NDArray[np.int64]:
+    """Labels of windows as the task has them: a class each, or which of all labels hold."""
+    if not Task(kind=meaning.kind).has_thresholds:
+        if labels.ndim > 1:
+            raise ConversionError(
+                f"{options.music}: y is of shape {labels.shape}, but one label is sought: expected "
+                f"the label of each window, of shape ({len(labels)},)"
+            )
+        return labels
+    if labels.ndim > 1:
+        return labels
+    # The class of a window, or the folder of a file, does not say which other labels hold.
+    return np.full((len(labels), n_labels), UNKNOWN)
 
 
 def _shapes_of(given: Sequence[TensorSpec], names: tuple[str, ...]) -> tuple[TensorSpec, ...]:

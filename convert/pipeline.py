@@ -112,8 +112,15 @@ def _converted(
     description = described(source, options)
     if options.waveform:
         require_graph(description.info.front_end)
+    if options.waveform and len(description.info.inputs) > 1:
+        names = " and ".join(each.name for each in description.info.inputs)
+        raise ConversionError(
+            f"{source}: takes {names}, and a waveform file has one front end in its graph: leave "
+            "--waveform out"
+        )
     original = run_original(source, options, description, folder, children)
-    description = description.in_order([each.name for each in original.opening.inputs])
+    inputs = [each.name for each in original.opening.inputs]
+    description = description.completed(original.meaning, inputs, options)
     conversion = Conversion(options, description, original, folder, children)
     joiner = Joiner(conversion) if options.waveform else None
     pairs = [
@@ -130,9 +137,10 @@ def _converted(
             pool.shutdown(wait=False, cancel_futures=True)
             children.end()
             raise
+    notes = (*original.facts.notes, *filter(None, [original.meaning.note]))
     ranges_taken = {"dynamic", "int8"} & {quantization for _, quantization in pairs}
     return ConversionReport(
-        source=SourceReport(str(source), original.sha256, original.facts),
+        source=SourceReport(str(source), original.sha256, original.facts, notes),
         windows=WindowsReport(
             compared=len(original.labels),
             labelled=original.labelled,
@@ -140,6 +148,7 @@ def _converted(
             origin=original.origin,
         ),
         results=noted(results),
+        task=description.info.task,
     )
 
 
@@ -196,6 +205,7 @@ class _Formats:
                 suffix=result.suffix,
                 target=options.target,
                 output=self.conversion.output_of(result.suffix),
+                task=self.conversion.task.to_dict(),
                 names=tuple(each.name for each in original.opening.inputs),
                 windows=original.features,
                 outputs=str(outputs),
@@ -207,9 +217,10 @@ class _Formats:
             return replace(result, status=checked.status, message=message, log=checked.log)
         verdict = judge(
             result.quantization,
-            original.probabilities,
+            original.probabilities(self.conversion.task),
             np.load(outputs),
             original.labels,
+            self.conversion.task,
         )
         result = replace(result, verdict=verdict, message="; ".join(verdict.reasons))
         if not verdict.reasons:

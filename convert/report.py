@@ -9,7 +9,8 @@ from typing import Any
 
 from edge_genre.convert.tasks import EngineFacts, ModelFacts
 from edge_genre.convert.verify.gate import Verdict
-from edge_genre.convert.verify.parity import Parity
+from edge_genre.convert.verify.parity import AnyParity
+from edge_genre.task import GENRES, Task
 
 # In the order in which they would end the command.
 KEPT, FORCED, REFUSED = "kept", "kept by force", "refused"
@@ -28,7 +29,7 @@ class WaveformResult:
     """
 
     data: str
-    parity: Parity
+    parity: AnyParity
     split_size: int
     split_milliseconds: float
 
@@ -94,15 +95,27 @@ class FormatResult:
 
 @dataclass(frozen=True)
 class SourceReport:
-    """The model that was converted: its file and what is in it."""
+    """The model that was converted: its file and what is in it.
+
+    Parameters
+    ----------
+    notes : what a user should know of its outputs
+    """
 
     path: str
     sha256: str
     facts: ModelFacts
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it in one level, ready for JSON."""
-        return {"path": self.path, "sha256": self.sha256, **self.facts.to_dict()}
+        """All of it in one level, ready for JSON; ``input_shape`` is that of the first input."""
+        return {
+            "path": self.path,
+            "sha256": self.sha256,
+            "input_shape": list(self.facts.inputs[0].shape),
+            **self.facts.to_dict(),
+            "notes": list(self.notes),
+        }
 
 
 @dataclass(frozen=True)
@@ -131,11 +144,13 @@ class ConversionReport:
     ----------
     source, windows : what was converted, and what it was compared on
     results : one for each format that was asked for
+    task : what the outputs mean
     """
 
     source: SourceReport
     windows: WindowsReport
     results: tuple[FormatResult, ...]
+    task: Task = GENRES
 
     @property
     def files(self) -> list[Path]:
@@ -152,6 +167,8 @@ class ConversionReport:
 
     def problems(self) -> Iterator[str]:
         """A line for each format that was not kept, and for each note."""
+        for note in self.source.notes:
+            yield f"{Path(self.source.path).name}: {note}"
         for result in self.results:
             if result.status != KEPT:
                 yield f"{result.name} {result.status}: {result.message}"
@@ -166,4 +183,5 @@ class ConversionReport:
             "source": self.source.to_dict(),
             "windows": asdict(self.windows),
             "results": [result.to_dict() for result in self.results],
+            "task": self.task.to_dict(),
         }

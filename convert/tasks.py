@@ -33,6 +33,8 @@ class ModelFacts(Record):
     Parameters
     ----------
     outputs : those that its files keep, the answer first, if it was run
+    activation : what the answer is made by, see `edge_genre.convert.activations`, if it could be
+        probabilities
     notes : what a user should know of them
     """
 
@@ -42,6 +44,7 @@ class ModelFacts(Record):
     versions: dict[str, str]
     quantization: str | None
     outputs: tuple[str, ...] = ()
+    activation: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -148,7 +151,10 @@ class WriteONNX(Task[Made]):
 
 @dataclass(frozen=True)
 class QuantizeONNX(Task[Made]):
-    """Quantize the ``exact`` ONNX graph, which takes windows of ``inputs``."""
+    """Quantize the ``exact`` ONNX graph, which takes windows of ``inputs``.
+
+    Where labels each hold or not, they do from these ``edges`` of its outputs on.
+    """
 
     result = Made
 
@@ -157,6 +163,7 @@ class QuantizeONNX(Task[Made]):
     quantize: str
     calibration: str | None
     inputs: tuple[TensorSpec, ...]
+    edges: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,8 @@ class RunGraph(Task[EngineFacts]):
     """Run a converted graph in its real engine on ``windows``, and save its probabilities.
 
     ``names`` are those of its inputs, in the windows' order; ``output`` is what the graph gives,
-    one of `edge_genre.choices.OUTPUTS`; ``target`` what has to run it.
+    one of `edge_genre.choices.OUTPUTS`, and ``task`` what that means; ``target`` what has to run
+    it.
     """
 
     result = EngineFacts
@@ -173,6 +181,7 @@ class RunGraph(Task[EngineFacts]):
     suffix: str
     target: str
     output: str
+    task: dict[str, Any]
     names: tuple[str, ...]
     windows: str
     outputs: str
@@ -203,6 +212,7 @@ class JoinFrontEnd(Task[Joined]):
     target: str
     front_end: dict[str, Any]
     output: str
+    task: dict[str, Any]
     samples: str
     joined: str
     outputs: str

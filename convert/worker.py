@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert import tasks
-from edge_genre.convert.isolation import Task, answer
+from edge_genre.convert import isolation, tasks
+from edge_genre.convert.isolation import answer
+from edge_genre.convert.meaning import may_be_probabilities
 from edge_genre.convert.outputs import Chosen, choose
 from edge_genre.convert.sources import TrainedModel, open_model
 from edge_genre.convert.tensors import Arrays, TensorSpec, load, matched, reshaped
@@ -26,6 +27,7 @@ from edge_genre.errors import ConversionError, EdgeGenreError, one_line
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.host.record import Record
 from edge_genre.model.file import ModelFile
+from edge_genre.task import Task
 
 
 def describe(task: tasks.Describe) -> tasks.ModelFacts:
@@ -83,7 +85,13 @@ def _answered(
     if not np.isfinite(rows).all():
         raise ConversionError("gives NaN or infinity on real windows")
     np.save(task.outputs, rows)
-    return replace(_facts(model), inputs=inputs, outputs=chosen.names, notes=chosen.notes)
+    return replace(
+        _facts(model),
+        inputs=inputs,
+        outputs=chosen.names,
+        activation=model.activation() if may_be_probabilities(rows) else None,
+        notes=chosen.notes,
+    )
 
 
 def write_tflite(task: tasks.WriteTFLite) -> tasks.Made:
@@ -102,7 +110,8 @@ def quantize_onnx(task: tasks.QuantizeONNX) -> tasks.Made:
 
     windows = reshaped(load(task.calibration), task.inputs) if task.calibration else None
     exact = Path(task.exact).read_bytes()
-    return _written(task.graph, quantize.quantize_onnx(exact, task.quantize, windows))
+    graph = quantize.quantize_onnx(exact, task.quantize, windows, edges=task.edges)
+    return _written(task.graph, graph)
 
 
 def run_graph(task: tasks.RunGraph) -> tasks.EngineFacts:
@@ -134,7 +143,7 @@ def join_front_end(task: tasks.JoinFrontEnd) -> tasks.Joined:
 
     spec = FrontEndSpec.from_dict(task.front_end)
     alone = Path(task.graph).read_bytes()
-    joined = with_front_end(alone, spec, output=task.output)
+    joined = with_front_end(alone, spec, output=task.output, task=Task.from_dict(task.task))
     Path(task.joined).write_bytes(joined)
     front_end = FrontEnd(spec)
     classifier = _engine(task, alone, spec.shape, task.output)
@@ -187,7 +196,7 @@ def _engine(
         require_tflite_runtime(graph)
         engine = "tflite-runtime" if available() else None
     model = ModelFile(Path(task.graph), task.suffix, graph, None)
-    return Engine(model, shape=shape, output=output, engine=engine)
+    return Engine(model, shape=shape, output=output, task=Task.from_dict(task.task), engine=engine)
 
 
 def _milliseconds(seconds: list[float]) -> float:
@@ -199,7 +208,7 @@ def _written(path: str, graph: bytes) -> tasks.Made:
     return tasks.Made(len(graph))
 
 
-TASKS: dict[type[Task[Any]], Callable[[Any], Record]] = {
+TASKS: dict[type[isolation.Task[Any]], Callable[[Any], Record]] = {
     tasks.Describe: describe,
     tasks.RunSource: run_source,
     tasks.WriteTFLite: write_tflite,

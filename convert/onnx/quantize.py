@@ -30,12 +30,11 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_genre.choices import QUANTIZATIONS
 from edge_genre.convert.onnx.graph import input_values
 from edge_genre.convert.quantization.mixed_precision import (
-    MAY_CHANGE,
     TRIED,
+    Edges,
+    agrees,
     at_most,
-    changed,
     fewest,
-    logits_of,
 )
 from edge_genre.convert.quantization.rounding import SMALL, in_half, in_steps
 from edge_genre.convert.tensors import Arrays, written
@@ -53,7 +52,13 @@ _RANGED = 128  # windows at most, for ranges
 _Smaller = Callable[[str, NDArray[np.float32]], tuple[list[TensorProto], list[onnx.NodeProto]]]
 
 
-def quantize_onnx(content: bytes, quantize: str, calibration: Arrays | None = None) -> bytes:
+def quantize_onnx(
+    content: bytes,
+    quantize: str,
+    calibration: Arrays | None = None,
+    *,
+    edges: Edges | None = None,
+) -> bytes:
     """Make a smaller form of an fp32 ONNX file.
 
     Parameters
@@ -62,6 +67,7 @@ def quantize_onnx(content: bytes, quantize: str, calibration: Arrays | None = No
     quantize : ``"fp32"`` (as it is), ``"fp16"``, ``"dynamic"`` or ``"int8"``, see above
     calibration : for int8, and only for it: windows as the model sees them, for each input of the
         graph in its order, float32 [shape=(n, ...)], without a batch axis
+    edges : of labels that each hold or not, from which outputs on they do
 
     Returns
     -------
@@ -85,7 +91,7 @@ def quantize_onnx(content: bytes, quantize: str, calibration: Arrays | None = No
         for each in onnx_graphs(model.graph):
             _constants_to_initializers(each)
         if quantize == "int8":
-            model = _int8(model, _checked(calibration, model))
+            model = _int8(model, _checked(calibration, model), edges)
         elif quantize == "dynamic":
             _store(model, _eight_bits(model))
         elif quantize == "fp16":
@@ -127,7 +133,7 @@ def _same(wanted: int | None, found: int) -> bool:
     return wanted in (None, found)
 
 
-def _int8(model: onnx.ModelProto, calibration: Arrays) -> onnx.ModelProto:
+def _int8(model: onnx.ModelProto, calibration: Arrays, edges: Edges | None) -> onnx.ModelProto:
     """Quantize all layers but the last and as few leading ones as agreement asks for."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -150,11 +156,11 @@ def _int8(model: onnx.ModelProto, calibration: Arrays) -> onnx.ModelProto:
             copy = _activations_in_8_bits(copy, layers[leading:], ranged, Path(folder))
             return _store(copy, _eight_bits(copy))
 
-        def agrees(candidate: onnx.ModelProto) -> bool:
-            return changed(expected, _outputs(candidate, tried)) <= MAY_CHANGE
+        def is_like(candidate: onnx.ModelProto) -> bool:
+            return agrees(expected, _outputs(candidate, tried), edges)
 
         # One layer computes in 8 bits, whether that agrees or not: else it would be no int8.
-        return fewest(attempt, agrees, max(len(layers) - 1, 0))
+        return fewest(attempt, is_like, max(len(layers) - 1, 0))
 
 
 def _activations_in_8_bits(
@@ -215,12 +221,12 @@ def _reader(model: onnx.ModelProto, calibration: Arrays) -> Any:
 
 
 def _outputs(model: onnx.ModelProto, windows: Arrays) -> NDArray[np.float32]:
-    """What it gives for each window, as logarithms where it gives probabilities."""
+    """What it gives for each window."""
     from onnxruntime import InferenceSession
 
     session = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     rows = [session.run(None, given)[0].ravel() for given in _given(model, windows)]
-    return logits_of(np.asarray(rows, np.float32))
+    return np.asarray(rows, np.float32)
 
 
 def _given(model: onnx.ModelProto, windows: Arrays) -> Iterator[dict[str, NDArray[np.float32]]]:

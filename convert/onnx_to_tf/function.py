@@ -23,6 +23,7 @@ from edge_genre.convert.onnx.graph import input_values, last_operator
 from edge_genre.convert.onnx_to_tf.operators import OPERATORS
 from edge_genre.convert.onnx_to_tf.registry import Node
 from edge_genre.convert.onnx_to_tf.values import Operand, Shape, Value, tensor_of
+from edge_genre.convert.quantization.mixed_precision import Edges
 from edge_genre.convert.tensors import INPUT, Arrays, names_in_files
 from edge_genre.convert.tflite.recurrent import MAX_UNROLLED_STEPS
 from edge_genre.convert.tflite.writer import (
@@ -41,6 +42,7 @@ def onnx_to_tflite(
     *,
     quantize: str = "fp32",
     calibration: Arrays | None = None,
+    edges: Edges | None = None,
     target: str = "litert",
     integer_io: bool = False,
     activation: str | None = None,
@@ -51,7 +53,7 @@ def onnx_to_tflite(
     ----------
     model : a graph with float32 inputs of fixed lengths behind the batch axis. Where it has several
         inputs or outputs, the file calls them as it does.
-    quantize, calibration, target, integer_io : see
+    quantize, calibration, edges, target, integer_io : see
         `edge_genre.convert.tflite.writer.keras_to_tflite`.
     activation : of the first output, likewise; a softmax is put in place of a final log-softmax,
         and a final softmax stays as it is.
@@ -80,6 +82,7 @@ def onnx_to_tflite(
         outputs=[value.name for value in model.graph.output],
         quantize=quantize,
         calibration=calibration,
+        edges=edges,
         target=target,
         integer_io=integer_io,
         activation=activation,

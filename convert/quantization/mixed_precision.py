@@ -6,18 +6,24 @@ lose accuracy. As few of the leading ones as agreement asks for keep activations
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.convert.tensors import Arrays
+from edge_genre.convert.verify.parity import agreement_of_labels
 
 # Share of calibration windows that may get another class. The gate allows 1.5 % of others, of which
 # two or three times as many changed wherever both were counted.
 MAY_CHANGE = 0.005
+# Of labels that each hold or not, twice as much: where one takes another's place, a window gives
+# one that it did not give before, and does not give one that it gave.
+MAY_CHANGE_OF_LABELS = 2 * MAY_CHANGE
 TRIED = 256  # windows at most
+
+Edges = Sequence[float]  # from which outputs on labels hold
 
 _Model = TypeVar("_Model")
 
@@ -48,6 +54,22 @@ def fewest(
         else:
             low = middle + 1
     return attempt(most) if best is None else best
+
+
+def agrees(
+    exact: NDArray[np.float32], found: NDArray[np.float32], edges: Edges | None = None
+) -> bool:
+    """Whether two forms of a model give nearly all windows the same.
+
+    Parameters
+    ----------
+    exact, found : outputs for windows [shape=(windows, classes)]
+    edges : of labels that each hold or not, from which outputs on they do
+    """
+    if edges is None:
+        return changed(logits_of(exact), logits_of(found)) <= MAY_CHANGE
+    least = np.array(edges, np.float32)
+    return 1 - agreement_of_labels(exact >= least, found >= least) <= MAY_CHANGE_OF_LABELS
 
 
 def logits_of(outputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -68,11 +68,15 @@ class TrainedModel(Protocol):
             It does not run on windows of this shape, or gives something else than one row a window.
         """
 
+    def activation(self) -> str | None:
+        """What its first output is made by; see `edge_genre.convert.activations`."""
+
     def tflite(
         self,
         *,
         quantize: str = "fp32",
         calibration: Arrays | None = None,
+        edges: Sequence[float] | None = None,
         target: str = "litert",
         integer_io: bool = False,
         activation: str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -14,14 +15,17 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 import edge_genre.models.networks.songnet  # noqa: F401 - registers SongNet's layers
+from edge_genre.convert.activations import of_function
 from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import TensorSpec, with_lengths
 from edge_genre.convert.tflite.keras_models import (
+    called,
     copy_model,
     input_names,
     output_names,
@@ -38,6 +42,11 @@ _COMMON = {"name", "trainable", "dtype", "autocast", "activity_regularizer"}
 # Options that Keras 2 wrote and Keras 3 does not know, with the value that changes nothing.
 _GONE = {"time_major": False, "groups": 1}
 _HAD_GROUPS = {"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"}
+# What makes probabilities of a model's answer.
+_ACTIVATIONS = {
+    "softmax": keras.layers.Softmax,
+    "sigmoid": functools.partial(keras.layers.Activation, "sigmoid"),
+}
 
 Config = dict[str, Any]
 
@@ -91,10 +100,23 @@ class KerasSource:
     def predict(self, *windows: NDArray[np.float32]) -> Outputs:
         return in_batches(self._run, windows, inputs=self.inputs, batch=self._batch)
 
-    def tflite(self, **options: Any) -> bytes:
+    def activation(self) -> str | None:
+        specs = [
+            tf.TensorSpec((1, *(size or 1 for size in tensor.shape[1:])), tensor.dtype)
+            for tensor in self._model.inputs
+        ]
+        function = tf.function(lambda *tensors: called(self._model, *tensors), autograph=False)
+        return of_function(function.get_concrete_function(*specs))
+
+    def tflite(self, *, activation: str | None = None, **options: Any) -> bytes:
         from edge_genre.convert.tflite.writer import keras_to_tflite
 
-        return keras_to_tflite(self._model, outputs=self._outputs, **options)
+        model = self._model
+        if activation is not None:
+            first, *others = model.outputs
+            output = _ACTIVATIONS[activation](name="probabilities")(first)
+            model = keras.Model(model.inputs, [output, *others], name=model.name)
+        return keras_to_tflite(model, outputs=self._outputs, **options)
 
     def onnx(self) -> bytes:
         from edge_genre.convert.onnx.writer import keras_to_onnx

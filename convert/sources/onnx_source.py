@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper
 
+from edge_genre.convert.activations import of_onnx
 from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.onnx.graph import input_values, keep_outputs
 from edge_genre.convert.sources.versions import versions
@@ -66,6 +67,9 @@ class OnnxSource:
 
     def predict(self, *windows: NDArray[np.float32]) -> Outputs:
         return in_batches(self._run, windows, inputs=self.inputs, batch=self._batch)
+
+    def activation(self) -> str | None:
+        return of_onnx(onnx.load_from_string(self._graph))
 
     def tflite(self, **options: Any) -> bytes:
         model = onnx.load_from_string(self._graph)

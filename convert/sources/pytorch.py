@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edge_genre.convert.activations import of_onnx
 from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
@@ -81,6 +83,13 @@ class PyTorchSource:
 
     def predict(self, *windows: NDArray[np.float32]) -> Outputs:
         return in_batches(self._run, windows, inputs=self.inputs)
+
+    def activation(self) -> str | None:
+        try:
+            exported = self.onnx()
+        except ConversionError:  # which will be said where a file is made
+            return None
+        return of_onnx(onnx.load_from_string(exported))
 
     def tflite(self, **options: Any) -> bytes:
         from edge_genre.convert.sources.onnx_source import graph_to_tflite

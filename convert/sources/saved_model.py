@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from edge_genre.convert.activations import of_function
 from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import INPUT, OUTPUT, TensorSpec, names_in_files, with_lengths
@@ -49,6 +50,10 @@ class SavedModelSource:
             return dict(zip(self._outputs, self._call(*map(tf.constant, batch)), strict=True))
 
         return in_batches(run, windows, inputs=self.inputs, batch=self._batch)
+
+    def activation(self) -> str | None:
+        call = tf.function(self._call, autograph=False)
+        return of_function(call.get_concrete_function(*self._specs(1)))
 
     def tflite(self, **options: Any) -> bytes:
         from edge_genre.convert.tflite.writer import function_to_tflite

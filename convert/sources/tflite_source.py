@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_genre.convert.activations import of_tflite
 from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import Arrays, TensorSpec
@@ -62,11 +63,15 @@ class TFLiteSource:
     def predict(self, *windows: NDArray[np.float32]) -> Outputs:
         return in_batches(self._run, windows, inputs=self.inputs, batch=1)
 
+    def activation(self) -> str | None:
+        return of_tflite(self._graph)
+
     def tflite(
         self,
         *,
         quantize: str = "fp32",
         calibration: Arrays | None = None,
+        edges: Sequence[float] | None = None,
         target: str = "litert",
         integer_io: bool = False,
         activation: str | None = None,

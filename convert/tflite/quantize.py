@@ -19,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_genre.convert.quantization.mixed_precision import (
-    MAY_CHANGE,
     TRIED,
+    Edges,
+    agrees,
     at_most,
-    changed,
     fewest,
-    logits_of,
 )
 from edge_genre.convert.quantization.rounding import SMALL, in_half, in_steps
 from edge_genre.convert.tensors import Arrays
@@ -107,7 +106,7 @@ def without_stored_zeros(graph: bytes) -> bytes:
     return pack(model)
 
 
-def dynamic(converted: bytes, exact: bytes, windows: Arrays) -> bytes:
+def dynamic(converted: bytes, exact: bytes, windows: Arrays, edges: Edges | None = None) -> bytes:
     """Choose the form of ``dynamic`` that agrees.
 
     Parameters
@@ -115,14 +114,21 @@ def dynamic(converted: bytes, exact: bytes, windows: Arrays) -> bytes:
     converted : TensorFlow's form
     exact : fp32
     windows : real ones, for each input [shape=(n, ...)]
+    edges : of labels that each hold or not, from which outputs on they do
     """
     tried = at_most(windows, TRIED)
-    if changed(_outputs(exact, tried), _outputs(converted, tried)) <= MAY_CHANGE:
+    if agrees(_outputs(exact, tried), _outputs(converted, tried), edges):
         return converted
     return weights_in_8_bits(exact)
 
 
-def int8(calibrated: bytes, windows: Arrays, *, per_channel_dense: bool = True) -> bytes:
+def int8(
+    calibrated: bytes,
+    windows: Arrays,
+    edges: Edges | None = None,
+    *,
+    per_channel_dense: bool = True,
+) -> bytes:
     """Compute in 8 bits but for the last and as few leading layers as agreement asks for.
 
     One layer always does, whether that agrees or not: without, it would be no int8.
@@ -131,6 +137,7 @@ def int8(calibrated: bytes, windows: Arrays, *, per_channel_dense: bool = True) 
     ----------
     calibrated : fp32, with the ranges of all its tensors
     windows : the calibration windows, for each input [shape=(n, ...)]
+    edges : see `dynamic`
     per_channel_dense : a scale for each channel of dense layers too
     """
     from tensorflow.lite.python.convert import mlir_quantize
@@ -157,14 +164,14 @@ def int8(calibrated: bytes, windows: Arrays, *, per_channel_dense: bool = True) 
         graph = mlir_quantize(calibrated, denylisted_nodes=left, **options)
         return weights_in_8_bits(bytes(graph)) if leading else bytes(graph)
 
-    def agrees(graph: bytes) -> bool:
+    def is_like(graph: bytes) -> bool:
         try:
             found = _outputs(graph, tried)
         except ModelError:  # XNNPACK refuses some ratios of scales
             return False
-        return changed(expected, found) <= MAY_CHANGE
+        return agrees(expected, found, edges)
 
-    return fewest(attempt, agrees, max(len(layers) - 2, 0))
+    return fewest(attempt, is_like, max(len(layers) - 2, 0))
 
 
 def _with_weights(graph: bytes, smaller: _Smaller) -> bytes:
@@ -246,14 +253,11 @@ def _channel_axis(code: int) -> int | None:
 
 def _outputs(graph: bytes, windows: Arrays) -> NDArray[np.float32]:
     engine = LiteRT(graph, 1, "the converted model")
-    return logits_of(
-        np.stack(
-            [
-                engine.infer([window[np.newaxis] for window in each], [0])[0]
-                for each in zip(*windows, strict=True)
-            ]
-        )
+    rows = (
+        engine.infer([window[np.newaxis] for window in each], [0])[0]
+        for each in zip(*windows, strict=True)
     )
+    return np.stack(list(rows))
 
 
 def _drop_unread(model: Any) -> None:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edge_genre.choices import QUANTIZATIONS, TARGETS
+from edge_genre.convert.quantization.mixed_precision import Edges
 from edge_genre.convert.tensors import INPUT, OUTPUT, Arrays
 from edge_genre.convert.tflite import quantize as tflite_quantize
 from edge_genre.convert.tflite.flatbuffer import compact, named_ends
@@ -33,9 +34,9 @@ def keras_to_tflite(
     outputs: Sequence[str] | None = None,
     quantize: str = "fp32",
     calibration: Arrays | None = None,
+    edges: Edges | None = None,
     target: str = "litert",
     integer_io: bool = False,
-    activation: str | None = None,
 ) -> bytes:
     """Convert a Keras model to a TFLite file with built-in operators only.
 
@@ -56,11 +57,11 @@ def keras_to_tflite(
         that of the activations. Where they show that activations do not bear 8 bits, layers
         compute in float with weights in 8 bits: as few leading ones as possible of int8, all of
         dynamic, which without windows is taken to bear them. Not for fp32 and fp16.
+    edges : of labels that each hold or not, from which outputs of the file on they do; without
+        them, the greatest output is the answer.
     target : the engine that is to run the file: "litert"; "tflite-runtime", its last release,
         2.14; "micro", TFLite Micro, which takes fp32 and int8 only.
     integer_io : int8 input and output tensors, for int8 only.
-    activation : one of ``ACTIVATIONS``, applied to the first output, so that 8 bits have all
-        their steps between 0 and 1. A softmax makes probabilities of log-probabilities, too.
 
     Returns
     -------
@@ -92,9 +93,9 @@ def keras_to_tflite(
         outputs=given,
         quantize=quantize,
         calibration=calibration,
+        edges=edges,
         target=target,
         integer_io=integer_io,
-        activation=activation,
     )
 
 
@@ -106,6 +107,7 @@ def function_to_tflite(
     outputs: Sequence[str] = (OUTPUT,),
     quantize: str = "fp32",
     calibration: Arrays | None = None,
+    edges: Edges | None = None,
     target: str = "litert",
     integer_io: bool = False,
     activation: str | None = None,
@@ -119,7 +121,9 @@ def function_to_tflite(
     name : of the model, for messages.
     inputs, outputs : the names of its arguments and of what it gives, in their order; where there
         is more than one of either, the file's tensors are called so.
-    quantize, calibration, target, integer_io, activation : see ``keras_to_tflite``.
+    activation : one of ``ACTIVATIONS``, applied to the first output, so that 8 bits have all
+        their steps between 0 and 1. A softmax makes probabilities of log-probabilities, too.
+    quantize, calibration, edges, target, integer_io : see ``keras_to_tflite``.
 
     Raises
     ------
@@ -153,11 +157,11 @@ def function_to_tflite(
             calibrated = converted(quantize, only_calibrated=True)
             with _quiet():
                 return tflite_quantize.int8(
-                    calibrated, windows, per_channel_dense=target == "litert"
+                    calibrated, windows, edges, per_channel_dense=target == "litert"
                 )
         graph = converted(quantize)
         if quantize == "dynamic" and len(windows[0]):
-            graph = tflite_quantize.dynamic(graph, converted("fp32"), windows)
+            graph = tflite_quantize.dynamic(graph, converted("fp32"), windows, edges)
         return compact(graph)
     except ConversionError:
         raise

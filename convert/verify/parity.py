@@ -1,14 +1,17 @@
 """How far a converted model is from the one it was made from."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_genre.task import Task
+
 
 @dataclass(frozen=True)
 class Parity:
-    """Agreement of two models over the same windows.
+    """Agreement of two models over the same windows, where labels exclude each other.
 
     Parameters
     ----------
@@ -23,6 +26,11 @@ class Parity:
     mean_difference: float
     top1_agreement: float
 
+    @property
+    def agreement(self) -> float:
+        """Share of windows, 0 to 1, to which both give the same."""
+        return self.top1_agreement
+
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain numbers, ready for JSON."""
         return asdict(self)
@@ -31,6 +39,36 @@ class Parity:
     def from_dict(cls, values: dict[str, Any]) -> "Parity":
         """The reverse of ``to_dict``; an unknown or a missing key is a ``TypeError``."""
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class LabelParity:
+    """Agreement of two models over the same windows, where each label holds or not.
+
+    Parameters
+    ----------
+    windows, max_difference, mean_difference : as of `Parity`.
+    label_agreement : of the labels that either gives to a window, the share, 0 to 1, that both
+        give; 1 where neither gives any. Most labels hold nowhere near a window, and would hide in
+        a share of all pairs what becomes of those that do.
+    """
+
+    windows: int
+    max_difference: float
+    mean_difference: float
+    label_agreement: float
+
+    @property
+    def agreement(self) -> float:
+        """Share of labels, 0 to 1, that both give."""
+        return self.label_agreement
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain numbers, ready for JSON."""
+        return asdict(self)
+
+
+AnyParity = Parity | LabelParity
 
 
 def compare(reference: np.ndarray, candidate: np.ndarray) -> Parity:
@@ -46,6 +84,36 @@ def compare(reference: np.ndarray, candidate: np.ndarray) -> Parity:
     ValueError
         the shapes differ, are not two-dimensional or empty, or a value is not finite.
     """
+    differences = _differences(reference, candidate)
+    agreement = reference.argmax(axis=1) == candidate.argmax(axis=1)
+    return Parity(*differences, float(agreement.mean()))
+
+
+def compare_labels(
+    reference: np.ndarray, candidate: np.ndarray, thresholds: Sequence[float]
+) -> LabelParity:
+    """The same where each label holds from its threshold on; see `compare`."""
+    differences = _differences(reference, candidate)
+    edges = np.array(thresholds, np.float32)
+    held, found = reference >= edges, candidate >= edges
+    return LabelParity(*differences, agreement_of_labels(held, found))
+
+
+def compare_by_task(reference: np.ndarray, candidate: np.ndarray, task: Task) -> AnyParity:
+    """The same by what the outputs mean; see `compare`."""
+    if task.has_thresholds:
+        return compare_labels(reference, candidate, task.thresholds)
+    return compare(reference, candidate)
+
+
+def agreement_of_labels(held: np.ndarray, found: np.ndarray) -> float:
+    """Share of the pairs of a window and a label that hold in either, in both; 1 of none."""
+    either = int((held | found).sum())
+    return int((held & found).sum()) / either if either else 1.0
+
+
+def _differences(reference: np.ndarray, candidate: np.ndarray) -> tuple[int, float, float]:
+    """Windows, and the largest and the mean difference of a probability."""
     if reference.shape != candidate.shape or reference.ndim != 2 or reference.size == 0:
         raise ValueError(
             f"got probabilities of shapes {reference.shape} and {candidate.shape}; expected the "
@@ -57,10 +125,4 @@ def compare(reference: np.ndarray, candidate: np.ndarray) -> Parity:
     if not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
         raise ValueError("got probabilities with NaN or infinity in them; expected finite numbers")
     difference = np.abs(reference - candidate)
-    agreement = reference.argmax(axis=1) == candidate.argmax(axis=1)
-    return Parity(
-        windows=len(reference),
-        max_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-        top1_agreement=float(agreement.mean()),
-    )
+    return len(reference), float(difference.max()), float(difference.mean())

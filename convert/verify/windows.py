@@ -38,7 +38,8 @@ class Windows:
     Parameters
     ----------
     features : for each input, float32 [shape=(n, *shape)]
-    labels : class of each, int [shape=(n,)]; `UNKNOWN` where nobody said
+    labels : class of each, int [shape=(n,)], or of each label whether it holds
+        [shape=(n, labels)]; `UNKNOWN` where nobody said
     origin : where they are from, in words
     """
 
@@ -76,7 +77,8 @@ def load_windows(
     data : a folder of audio, in which a file's genre is its folder's name or what its own name
         begins with (``blues.00001.wav``); a ``.npz`` file with X [shape=(n, *shape)], or an array
         for each of several inputs, by their names, and, if known, y, the index of each window's
-        label; a ``.npy`` file with X alone; None for music that edge-genre composes itself, or
+        label, or of each label whether it holds, 0 or 1 [shape=(n, labels)]; a ``.npy`` file with
+        X alone; None for music that edge-genre composes itself, or
         noise for a model without a front end
     inputs : what the model takes, all lengths known
     specs : the front end of each, none where they are not of audio
@@ -170,12 +172,14 @@ def _of_file(path: Path, inputs: Sequence[TensorSpec], n_classes: int, wanted: i
         )
     if classes is None:
         classes = np.full(n, UNKNOWN)
-    if classes.shape != (n,) or classes.dtype.kind not in "iu":
+    if classes.ndim == 2:
+        _require_flags(path, classes, (n, n_classes))
+    elif classes.shape != (n,) or classes.dtype.kind not in "iu":
         raise ConversionError(
             f"{path}: y is {classes.dtype} of shape {classes.shape}, "
             f"expected whole numbers of shape ({n},)"
         )
-    if classes.max() >= n_classes:
+    elif classes.max() >= n_classes:
         raise ConversionError(
             f"{path}: y goes up to {classes.max()}, but the model has {n_classes} labels"
         )
@@ -200,6 +204,15 @@ def _checked(
     if not np.isfinite(features).all():
         raise ConversionError(f"{path}: NaN or infinity in {name}: remove those windows")
     return features
+
+
+def _require_flags(path: Path, classes: NDArray[Any], shape: tuple[int, int]) -> None:
+    """Refuse what does not say of each window and label whether it holds."""
+    if classes.shape != shape or not np.isin(classes, (0, 1)).all():
+        raise ConversionError(
+            f"{path}: y is {classes.dtype} of shape {classes.shape}, expected 0 and 1 of shape "
+            f"{shape}, for each window and label"
+        )
 
 
 def _thinned(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.verify.parity import Parity, compare
+from edge_genre.convert.verify.parity import AnyParity, compare_by_task
+from edge_genre.task import GENRES, Task
 
 AGREEMENT = 0.995
 MAX_DIFFERENCE = 1e-3
@@ -19,26 +20,31 @@ MEAN_DIFFERENCE_IN_8_BITS = 1e-3
 
 
 def judge_front_end(
-    quantization: str, split: NDArray[np.float32], joined: NDArray[np.float32]
-) -> tuple[Parity, tuple[str, ...]]:
+    quantization: str,
+    split: NDArray[np.float32],
+    joined: NDArray[np.float32],
+    task: Task = GENRES,
+) -> tuple[AnyParity, tuple[str, ...]]:
     """Compare a classifier's probabilities behind the NumPy front end and behind the graph's own.
 
     Parameters
     ----------
     quantization : of the classifier
     split, joined : probabilities of the same windows [shape=(windows, classes)]
+    task : what they mean
 
     Returns
     -------
     How far they are apart, and why the file may not be kept; nothing if it may
     """
-    parity = compare(split, joined)
+    parity = compare_by_task(split, joined, task)
     in_8_bits = quantization in ("dynamic", "int8")
     largest = MAX_DIFFERENCE_IN_8_BITS if in_8_bits else MAX_DIFFERENCE
     reasons = []
-    if parity.top1_agreement < AGREEMENT:
+    # A label changes at its threshold, however little its probability moves.
+    if not task.has_thresholds and parity.agreement < AGREEMENT:
         reasons.append(
-            f"{parity.top1_agreement:.2%} of {parity.windows} windows get the same genre, "
+            f"{parity.agreement:.2%} of {parity.windows} windows get the same {task.noun}, "
             f"{AGREEMENT:.2%} expected"
         )
     if parity.max_difference > largest:

@@ -78,7 +78,7 @@ class Playing:
     @property
     def text(self) -> str:
         """All that hold, or what holds otherwise, for people."""
-        return ", ".join(each.label for each in self.stretches)
+        return "; ".join(each.label for each in self.stretches)
 
     @property
     def probability(self) -> float:

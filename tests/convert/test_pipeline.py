@@ -18,7 +18,6 @@ from keras import layers
 from onnx import helper, numpy_helper
 
 from edge_genre import Classifier, FrontEnd, FrontEndSpec
-from edge_genre.convert.original import meaning, probabilities
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import ConversionReport, WindowsReport
 from edge_genre.errors import ConversionError
@@ -373,14 +372,3 @@ def test_the_command(keras_file, spec_file, music_windows, tmp_path) -> None:
     assert zipfile.is_zipfile(result["path"])
     graph, _ = split(Path(result["path"]).read_bytes())
     assert len(graph) == result["size"]
-
-
-def test_what_outputs_mean() -> None:
-    logits = np.random.default_rng(0).normal(0, 3, (50, 5)).astype(np.float32)
-    rows = probabilities(logits, "logits")
-    assert meaning(logits) == "logits"
-    assert meaning(rows) == "probabilities"
-    assert meaning(np.rint(rows * 256) / 256) == "probabilities"  # of 8 bits
-    assert meaning(np.log(rows)) == "log_probabilities"
-    np.testing.assert_allclose(probabilities(np.log(rows), "log_probabilities"), rows, atol=1e-6)
-    np.testing.assert_allclose(probabilities(rows * 2, "probabilities"), rows, atol=1e-6)

@@ -9,6 +9,7 @@ from edge_genre.convert.tensors import TensorSpec
 from edge_genre.convert.verify.graph_facts import GraphFacts
 from edge_genre.convert.worker import TASKS
 from edge_genre.host.record import Record
+from edge_genre.task import Task
 
 OPENING = tasks.Opening(
     "model.keras", "five-channel-cnn", None, (TensorSpec("mfcc", (5, 40, 130)),), ("genre", "why")
@@ -25,6 +26,7 @@ GRAPH = GraphFacts(
     parameters=7,
 )
 ENGINE = tasks.EngineFacts("onnxruntime 1.20", 0.25, GRAPH)
+TASK = Task(kind="multi_label", thresholds=(0.5, 0.25)).to_dict()
 RECORDS = [
     OPENING,
     tasks.ModelFacts("onnx", (TensorSpec("x", (None, 40)),), 7, {"onnx": "1.17"}, None),
@@ -36,10 +38,12 @@ RECORDS = [
     tasks.RunSource(OPENING, ("a", "b"), 10, ("why",), "windows.npz", "outputs.npy"),
     tasks.WriteTFLite(OPENING, "graph", None, {"quantize": "fp32", "integer_io": False}),
     tasks.WriteONNX(OPENING, "graph"),
-    tasks.QuantizeONNX("exact", "graph", "int8", "calibration.npz", OPENING.inputs),
-    tasks.RunGraph("graph", "onnx", "litert", "logits", ("a", "b"), "windows.npz", "outputs.npy"),
+    tasks.QuantizeONNX("exact", "graph", "int8", "calibration.npz", OPENING.inputs, (0.5, 1.0)),
+    tasks.RunGraph(
+        "graph", "onnx", "litert", "logits", TASK, ("a", "b"), "windows.npz", "outputs.npy"
+    ),
     tasks.FindDrift("exact", "graph", "windows.npz"),
-    tasks.JoinFrontEnd("g", "tflite", "micro", {"kind": "mfcc"}, "logits", "s", "j", "o"),
+    tasks.JoinFrontEnd("g", "tflite", "micro", {"kind": "mfcc"}, "logits", TASK, "s", "j", "o"),
 ]
 
 

@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_genre.convert.onnx import quantize as onnx_quantize
 from edge_genre.convert.onnx.quantize import quantize_onnx
+from edge_genre.convert.quantization import mixed_precision
 from edge_genre.convert.quantization.rounding import in_half
 from edge_genre.convert.verify.parity import compare
 from edge_genre.errors import ConversionError
@@ -186,7 +186,7 @@ def in_8_bits(content: bytes) -> set[str]:
 
 def test_int8_computes_in_8_bits_and_agrees(exact, windows, calibration, run_onnx, monkeypatch):
     # Of a network that has learned nothing, many windows lie between two classes.
-    monkeypatch.setattr(onnx_quantize, "MAY_CHANGE", 0.03)
+    monkeypatch.setattr(mixed_precision, "MAY_CHANGE", 0.03)
     content = quantize_onnx(exact, "int8", [calibration])
     assert in_8_bits(content) >= {"second"}
     assert in_8_bits(content) <= {"first", "second", "dense"}

@@ -19,6 +19,7 @@ from edge_genre.convert.verify.tflite_runtime import (
 )
 from edge_genre.convert.worker import run_graph
 from edge_genre.errors import ConversionError
+from edge_genre.task import GENRES
 
 CONV_2D = 3
 
@@ -51,6 +52,7 @@ def test_a_conversion_for_it_refuses_what_it_does_not_have(
         suffix="tflite",
         target="litert",
         output="probabilities",
+        task=GENRES.to_dict(),
         names=("features",),
         windows=save(features, [windows]),
         outputs=str(outputs),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_genre.convert.tensors import one_input
-from edge_genre.convert.verify.windows import UNKNOWN, load_windows
+from edge_genre.convert.tensors import TensorSpec, one_input
+from edge_genre.convert.verify.windows import UNKNOWN, Windows, load_windows
 from edge_genre.errors import ConversionError, DataError
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from tests.support.models_on_the_fly import LABELS, SPEC
@@ -72,6 +72,44 @@ def test_features_from_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(few.features[0][[0, -1]], features[[0, -1], :, 0])
 
 
+def test_features_of_several_inputs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    mel, mfcc = (rng.standard_normal((8, *shape)).astype(np.float32) for shape in ((6, 4), (6, 2)))
+    inputs = [TensorSpec("mel", (6, 4)), TensorSpec("mfcc", (6, 2))]
+    path = tmp_path / "x.npz"
+
+    def read() -> Windows:
+        return load_windows(path, inputs=inputs, labels=LABELS)
+
+    np.savez(path, mfcc=mfcc, mel=mel)
+    for found, expected in zip(read().features, (mel, mfcc), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for arrays, message in (
+        ({"mel": mel, "X": mfcc}, "has no array mfcc"),
+        ({"mel": mel, "mfcc": mfcc[:7]}, "mel and mfcc have 8 and 7 windows"),
+        ({"mel": mfcc, "mfcc": mfcc}, "mel is float32 of shape .8, 6, 2., expected"),
+    ):
+        np.savez(path, **arrays)
+        with pytest.raises(ConversionError, match=message):
+            read()
+
+
+def test_all_inputs_hear_the_same_audio(folder: Path) -> None:
+    specs = [SPEC, SPEC.replace(n_mels=16)]
+    inputs = [TensorSpec("wide", specs[0].shape), TensorSpec("narrow", specs[1].shape)]
+    both = load_windows(folder, inputs=inputs, specs=specs, labels=LABELS)
+    for features, spec in zip(both.features, specs, strict=True):
+        np.testing.assert_array_equal(features, load(folder, spec).features[0])
+
+
+def test_each_label_may_be_known(tmp_path: Path) -> None:
+    path, held = tmp_path / "x.npz", np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
+    np.savez(path, X=GOOD, y=held)
+    np.testing.assert_array_equal(load(path, None).labels, held)
+    np.savez(path, X=GOOD, y=held.astype(bool))
+    np.testing.assert_array_equal(load(path, None).labels, held)
+
+
 def test_parts_share_no_window(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(13 * 80.0).reshape(80, 13))
     calibration, compared = load(tmp_path / "x.npy", None).parts()
@@ -131,6 +169,8 @@ GOOD = np.zeros((4, 13), np.float32)
         (_array("x.npz", X=GOOD[:0]), None, "no windows"),
         (_array("x.npz", X=np.full_like(GOOD, np.nan)), None, "NaN or infinity"),
         (_array("x.npz", X=GOOD, y=np.zeros(3, int)), None, r"y is int64 of shape \(3,\)"),
+        (_array("x.npz", X=GOOD, y=np.full((4, 3), 2)), None, "expected 0 and 1 of shape"),
+        (_array("x.npz", X=GOOD, y=np.zeros((4, 2), int)), None, r"expected .* of shape \(4, 3\)"),
         (_array("x.npz", X=GOOD, y=np.full(4, 3)), None, "up to 3, but the model has 3 labels"),
     ],
 )

@@ -15,6 +15,7 @@ from edge_genre.convert.report import (
     WindowsReport,
 )
 from edge_genre.convert.tasks import EngineFacts, ModelFacts
+from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.gate import Verdict
 from edge_genre.convert.verify.graph_facts import GraphFacts
 from edge_genre.convert.verify.parity import Parity
@@ -45,7 +46,7 @@ FAILED = FormatResult("onnx", "int8", "timed out")
 
 
 def report(*results: FormatResult) -> ConversionReport:
-    facts = ModelFacts("keras", (39, 128), 1_234_567, {}, None)
+    facts = ModelFacts("keras", one_input((39, 128)), 1_234_567, {}, None)
     return ConversionReport(
         SourceReport("song.keras", "0" * 64, facts),
         WindowsReport(compared=500, labelled=500, calibrated=100, origin="10 files of music"),

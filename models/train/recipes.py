@@ -28,7 +28,7 @@ class _Wanted:
 
 
 _PICTURES = _Wanted(
-    lambda spec: spec.made_of_levels and len(spec.shape) == 2, "frames of log-mel or MFCC"
+    lambda spec: spec.made_of_levels and len(spec.shape) == 2, "frames of log-mel, MFCC or PCEN"
 )
 _WANTED = {
     "songnet": _PICTURES,

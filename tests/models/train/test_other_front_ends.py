@@ -114,7 +114,11 @@ def test_a_spec_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("recipe", "front_end", "message"),
     [
-        ("songnet", "five-channel", "takes frames of log-mel or MFCC, .* five_channel of shape"),
+        (
+            "songnet",
+            "five-channel",
+            "takes frames of log-mel, MFCC or PCEN, .* five_channel of shape",
+        ),
         ("tiny", "three-channel", r"gives mfcc_deltas of shape \(40, 130, 3\): choose another"),
         ("five-channel", "log-mel", r"takes five_channel of shape \(5, 40, 130\), but the"),
     ],

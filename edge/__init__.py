@@ -39,13 +39,16 @@ if TYPE_CHECKING:
         SpecError,
     )
     from edge_genre.frontend import FrontEnd, FrontEndSpec
-    from edge_genre.listening.playing import NowPlaying, Playing
+    from edge_genre.listening.playing import Held, NowPlaying, Playing
     from edge_genre.model.file import ModelFile, ModelInfo
-    from edge_genre.results import SILENCE, SongResult, WindowResult
+    from edge_genre.model.input import Input
+    from edge_genre.results import NOTHING, SILENCE, SongResult, WindowResult
+    from edge_genre.task import Task
 
 __version__ = "0.1.0"  # the one place: setup.cfg reads it here
 
 __all__ = [
+    "NOTHING",
     "SILENCE",
     "ArraySource",
     "AudioError",
@@ -57,6 +60,8 @@ __all__ = [
     "EngineError",
     "FrontEnd",
     "FrontEndSpec",
+    "Held",
+    "Input",
     "Microphone",
     "ModelError",
     "ModelFile",
@@ -68,6 +73,7 @@ __all__ = [
     "SongResult",
     "Source",
     "SpecError",
+    "Task",
     "WindowResult",
     "__version__",
     "stream_together",
@@ -92,9 +98,11 @@ _NAMES = {
         *("ModelError", "SelfTestError", "SpecError"),
     ),
     "frontend": ("FrontEnd", "FrontEndSpec"),
-    "listening.playing": ("NowPlaying", "Playing"),
+    "listening.playing": ("Held", "NowPlaying", "Playing"),
     "model.file": ("ModelFile", "ModelInfo"),
-    "results": ("SILENCE", "SongResult", "WindowResult"),
+    "model.input": ("Input",),
+    "results": ("NOTHING", "SILENCE", "SongResult", "WindowResult"),
+    "task": ("Task",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -22,7 +22,7 @@ def main(model: str = "songnet-gtzan") -> None:
     if file.info is None or file.info.front_end is None:
         raise ModelError(f"{file.path}: says nothing of a front end")
     spec, labels = file.info.front_end, file.info.labels
-    engine = Engine(file, shape=spec.shape, output=file.info.output)
+    engine = Engine(file, shape=spec.shape, output=file.info.output, task=file.info.task)
     with AudioFile(clip()) as song:
         samples = resampled(song, spec.sample_rate)
     features = FrontEnd(spec)(np.resize(samples, spec.window_samples))

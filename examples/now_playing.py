@@ -12,13 +12,15 @@ from edge_genre import Classifier, DeviceError, NowPlaying
 
 def main(seconds: str = "inf", device: str | None = None) -> None:
     """Listen, smooth the windows, and tell about changes."""
-    now_playing = NowPlaying(smooth=25, hold=5)
-    shown = ""
-    for window in Classifier.load().listen(device, hop=1.0):
+    classifier = Classifier.load()
+    now_playing = NowPlaying(task=classifier.task, smooth=25, hold=5)
+    shown: set[str] = set()
+    for window in classifier.listen(device, hop=1.0):
         playing = now_playing.update(window)
-        if playing.label != shown:
-            shown = playing.label
-            changed(playing.since, shown)
+        now = set(playing.labels) or {playing.label}  # that of silence is no label of the model
+        if now != shown:
+            shown = now
+            changed(window.end, playing.text)
         if window.end >= float(seconds):
             return
 

@@ -192,12 +192,14 @@ def costs(rounds: int) -> dict[str, float]:
     mel_30 = FrontEnd(LOG_MEL.replace(window_seconds=30))
     stack_30 = FrontEnd(SPEC.replace(window_seconds=30))
     mfcc = FrontEnd(FrontEndSpec.preset("mfcc-13"))
+    pcen = FrontEnd(FrontEndSpec.preset("pcen"))
     return medians(
         {
             "FFT of 130 frames (R)": fft(130),
             f"FFT of {HOP} frames": fft(HOP),
             "log-mel, 3 s": lambda: mel(short),
             "13 MFCC, 3 s": lambda: mfcc(short),
+            "PCEN, 3 s": lambda: pcen(short),
             "five channels, 3 s": lambda: stack(short),
             f"log-mel, hop of {HOP} frames": streaming(LOG_MEL, samples),
             f"five channels, hop of {HOP} frames": streaming(SPEC, samples),

@@ -17,10 +17,13 @@ from edge_genre.convert.c.micro import (
     smallest_arena,
 )
 from edge_genre.convert.c.tables import c_tables
+from edge_genre.convert.edges import edges
 from edge_genre.convert.tflite.flatbuffer import parse, schema
 from edge_genre.convert.verify.graph_facts import multiply_accumulates
+from edge_genre.engines.tensor import bare_name
 from edge_genre.errors import ConversionError
 from edge_genre.model.container import split
+from edge_genre.task import GENRES, Task
 
 HEADER, SOURCE, EXAMPLE = "edge_genre_model.h", "edge_genre_model.c", "edge_genre_micro.cc"
 ALIGNMENT = 16
@@ -39,16 +42,18 @@ def c_model(classifier: Classifier, *, arena: int | None = None) -> dict[str, st
 
     Returns
     -------
-    The texts, by file name: the model as an aligned constant array with its size, labels and
-    quantization; the headers of `c_tables` if its front end has them; and an example in C++ that
-    runs it
+    The texts, by file name: the model as an aligned constant array with its size, labels (with
+    thresholds, a background, where it has them) and quantization; the headers of `c_tables` if its
+    front end has them; and an example in C++ that runs it
 
     Raises
     ------
     ConversionError
-        It is no TFLite model, TFLite Micro does not run it, or the arena is too small for it.
+        It is no TFLite model or one with several inputs, TFLite Micro does not run it, or the arena
+        is too small for it.
     """
     model = classifier.model
+    require_one_input(classifier)
     if model.kind != "tflite":
         raise ConversionError(
             f"{model.path}: is ONNX, and TFLite Micro runs TFLite: edge-genre convert "
@@ -77,6 +82,21 @@ def c_model(classifier: Classifier, *, arena: int | None = None) -> dict[str, st
     }
 
 
+def require_one_input(classifier: Classifier) -> None:
+    """Refuse a model with several inputs, for which there is no front end in C.
+
+    Raises
+    ------
+    ConversionError
+        It is one.
+    """
+    if len(classifier.info.inputs) > 1:
+        names = " and ".join(each.name for each in classifier.info.inputs)
+        raise ConversionError(
+            f"{classifier.model.path}: takes {names}, and the C export is for models with one input"
+        )
+
+
 def _header(
     classifier: Classifier, graph: bytes, name: str, needed: int | None, arena: int | None
 ) -> str:
@@ -90,7 +110,8 @@ def _header(
         f"#define EG_CLASSES {len(classifier.labels)}",
         f"#define EG_INPUT_VALUES {math.prod(classifier.spec.shape)}",
     ]
-    for side, (kind, scale, zero_point) in zip(("INPUT", "OUTPUT"), _ends(graph), strict=True):
+    ends = _ends(graph, _answer(graph, classifier.task))
+    for side, (kind, scale, zero_point) in zip(("INPUT", "OUTPUT"), ends, strict=True):
         quantized = int(kind == "INT8")
         lines += [
             "",
@@ -100,7 +121,13 @@ def _header(
         if quantized:
             lines.append(f"#define EG_{side}_SCALE {number(np.float32(scale))}")
             lines.append(f"#define EG_{side}_ZERO_POINT ({zero_point})")
-    lines += ["", comment(_OUTPUTS[classifier.info.output])]
+    task, operator = classifier.task, classifier.task.operator(classifier.info.output)
+    lines += ["", comment(_OUTPUTS[task.adds_up][classifier.info.output])]
+    if task.background is not None:
+        lines += [
+            comment(f"The label that is no answer: {task.background}."),
+            f"#define EG_BACKGROUND {classifier.labels.index(task.background)}",
+        ]
     if macs is not None:
         lines += ["", comment(f"A window is {macs:,} multiply-accumulates.")]
     if arena is None:
@@ -123,8 +150,9 @@ def _header(
         comment(f"The TFLite graph, aligned to {ALIGNMENT} bytes."),
         "extern const unsigned char eg_model[EG_MODEL_BYTES];",
         "extern const unsigned int eg_model_bytes;",
-        comment("In the order of the outputs, in UTF-8."),
+        comment(f"{_of(task)}In the order of the outputs, in UTF-8."),
         "extern const char *const eg_labels[EG_CLASSES];",
+        *(_thresholds_declared(task.noun, operator) if task.has_thresholds else []),
         "",
         comment(f"In {EXAMPLE}. Both return 0 if they fail."),
         "int eg_begin(void);",
@@ -138,11 +166,42 @@ def _header(
 
 
 _MEANING = ("floats", "8 bits; a real value is (value - ZERO_POINT) * SCALE")
+# By whether the probabilities of all labels add up to 1.
 _OUTPUTS = {
-    "probabilities": "The outputs are probabilities.",
-    "logits": "The outputs are logits: a softmax makes probabilities of them.",
-    "log_probabilities": "The outputs are logarithms of probabilities.",
+    True: {
+        "probabilities": "The outputs are probabilities.",
+        "logits": "The outputs are logits: a softmax makes probabilities of them.",
+        "log_probabilities": "The outputs are logarithms of probabilities.",
+    },
+    False: {
+        "probabilities": "The outputs are probabilities, each of its own label.",
+        "logits": "The outputs are logits: a sigmoid makes a probability of each.",
+        "log_probabilities": "The outputs are logarithms of probabilities, each of its own label.",
+    },
 }
+
+
+def _of(task: Task) -> str:
+    """What a label is, where it is no genre."""
+    return "" if task.noun == GENRES.noun else f"A {task.noun} each. "
+
+
+def _thresholds_declared(noun: str, operator: str | None) -> list[str]:
+    unit = "" if operator is None else ", in the outputs' own unit"
+    return [
+        comment(f"A {noun} holds where its output is this or more{unit}."),
+        "extern const float eg_thresholds[EG_CLASSES];",
+    ]
+
+
+def _thresholds(classifier: Classifier) -> list[str]:
+    values = edges(classifier.task, classifier.info.output)
+    return [
+        "",
+        "const float eg_thresholds[EG_CLASSES] = {",
+        *(f"    {number(np.float32(each))}," for each in values),
+        "};",
+    ]
 
 
 def _source(classifier: Classifier, graph: bytes, name: str) -> str:
@@ -165,19 +224,27 @@ def _source(classifier: Classifier, graph: bytes, name: str) -> str:
         "const char *const eg_labels[EG_CLASSES] = {",
         *(f"    {string(label)}," for label in classifier.labels),
         "};",
+        *(_thresholds(classifier) if classifier.task.has_thresholds else []),
         "",
         *content,
     ]
     return "\n".join(lines) + "\n"
 
 
-def _ends(graph: bytes) -> list[tuple[str, float, int]]:
+def _answer(graph: bytes, task: Task) -> int:
+    """The number of the output that is the answer, and no explanation of it."""
+    main = parse(graph).subgraphs[0]
+    names = [bare_name(main.tensors[index].name.decode()) for index in main.outputs]
+    return next(number for number, name in enumerate(names) if name not in task.explanations)
+
+
+def _ends(graph: bytes, answer: int) -> list[tuple[str, float, int]]:
     """Type, scale and zero point of the input and of the output."""
     model = parse(graph)
     main = model.subgraphs[0]
     names = {value: name for name, value in vars(schema().TensorType).items()}
     ends = []
-    for index in (main.inputs[0], main.outputs[0]):
+    for index in (main.inputs[0], main.outputs[answer]):
         tensor: Any = main.tensors[index]
         kind = names[tensor.type]
         if kind not in _TYPES:
@@ -198,6 +265,7 @@ def _example(classifier: Classifier, name: str) -> str:
         header=HEADER,
         count=len(methods),
         adds=adds,
+        answer=_answer(split(classifier.model.content)[0], classifier.task),
     )
 
 
@@ -245,7 +313,7 @@ extern "C" int eg_classify(const float *features, float *outputs) {{
     }}
     if (interpreter->Invoke() != kTfLiteOk)
         return 0;
-    const TfLiteTensor *output = interpreter->output(0);
+    const TfLiteTensor *output = interpreter->output({answer});
     for (int i = 0; i < EG_CLASSES; i++) {{
 #if EG_OUTPUT_IS_INT8
         outputs[i] = (float)(output->data.int8[i] - EG_OUTPUT_ZERO_POINT) * EG_OUTPUT_SCALE;

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--explain",
     is_flag=True,
-    help="With --windows: show what the model says over time of why, if it says so.",
+    help="With --windows, and in JSON or a table: show what a model's further outputs say, over "
+    "time, of why.",
 )
 @top_option
 @silence_option

@@ -104,8 +104,10 @@ def command(
     classifier = description.load(model)
     if c_tables is not None:
         from edge_genre.convert.c.code import write_sources
+        from edge_genre.convert.c.model import require_one_input
         from edge_genre.convert.c.tables import c_tables as tables
 
+        require_one_input(classifier)
         _written(write_sources(c_tables, tables(classifier.spec)), as_json)
     if c_array is not None:
         _c_array(classifier, c_array, arena, as_json)

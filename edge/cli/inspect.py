@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edge_genre.classifier import Classifier
     from edge_genre.model.file import ModelFile, ModelInfo
 
+_FEW = 12  # thresholds to show
+
 
 @click.command("inspect")
 @click.argument("model", required=False, metavar="[MODEL]")
@@ -58,20 +60,29 @@ def _values(classifier: Classifier) -> dict[str, Any]:
         "input_shape": list(classifier.engine.input_shape),
         "labels": list(classifier.labels),
         **classifier.info.to_dict(),
+        "inputs": [
+            {**each.to_dict(), "shape": list(shape)}
+            for each, shape in zip(classifier.info.inputs, classifier.engine.shapes, strict=True)
+        ],
+        "task": classifier.task.to_dict(),
         "self_test_deviation": classifier.self_test(),
     }
 
 
 def _rows(classifier: Classifier) -> dict[str, str]:
-    info, spec = classifier.info, classifier.spec
-    window = f"{spec.window_seconds:g} s at {spec.sample_rate} Hz"
-    numbers = ", ".join(f"{key} {value}" for key, value in spec.to_dict().items())
+    inputs: dict[str, str] = {}
+    for each, shape in zip(classifier.info.inputs, classifier.engine.shapes, strict=True):
+        spec = each.front_end
+        of = f" {each.name}" if len(classifier.info.inputs) > 1 else ""
+        window = f"{spec.window_seconds:g} s at {spec.sample_rate} Hz"
+        numbers = ", ".join(f"{key} {value}" for key, value in spec.to_dict().items())
+        inputs[f"input{of}"] = f"{window} -> {' x '.join(map(str, shape))}"
+        inputs[f"front end{of}"] = f"{numbers} (hash {spec.hash})"
     return {
-        **_file_rows(classifier.model, info),
+        **_file_rows(classifier.model, classifier.info),
         "engine": classifier.engine.name,
-        "input": f"{window} -> {' x '.join(map(str, classifier.engine.input_shape))}",
-        "front end": f"{numbers} (hash {spec.hash})",
-        **_card_rows(info),
+        **inputs,
+        **_card_rows(classifier.info),
         "self-test": _self_test(classifier),
     }
 
@@ -88,6 +99,10 @@ def _file_rows(file: ModelFile, info: ModelInfo) -> dict[str, str]:
 def _card_rows(info: ModelInfo) -> dict[str, str]:
     return {
         "labels": ", ".join(info.labels),
+        "task": f"{info.task.kind.replace('_', ' ')}, {info.task.noun}",
+        "thresholds": _thresholds(info),
+        "background": info.task.background or "",
+        "explanations": ", ".join(info.task.explanations),
         "outputs": info.output.replace("_", "-"),
         "weights": info.quantization,
         "training": _list(info.training),
@@ -99,6 +114,17 @@ def _card_rows(info: ModelInfo) -> dict[str, str]:
         "provenance": _list(info.provenance),
         "parity": _list(info.parity),
     }
+
+
+def _thresholds(info: ModelInfo) -> str:
+    values = info.task.thresholds
+    if len(set(values)) == 1:
+        return f"{values[0]:g} for each"
+    if len(values) > _FEW:
+        return f"{min(values):g} to {max(values):g}, see --json"
+    return ", ".join(
+        f"{label} {value:g}" for label, value in zip(info.labels, values, strict=False)
+    )
 
 
 def _self_test(classifier: Classifier) -> str:

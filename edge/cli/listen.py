@@ -66,7 +66,8 @@ _LATEST_END = 0.95  # seconds after SIGTERM
     default=25.0,
     show_default=True,
     metavar="SECONDS",
-    help="Average over this many seconds of windows to decide what is playing; 0 takes each alone.",
+    help="Average over this many seconds of windows to decide what is playing; 0 takes each alone. "
+    "Of labels that hold together, each is averaged by itself.",
 )
 @click.option(
     "--hold",
@@ -74,7 +75,8 @@ _LATEST_END = 0.95  # seconds after SIGTERM
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long another genre has to lead before it replaces what is playing.",
+    help="How long another genre has to lead before it replaces what is playing; of labels that "
+    "hold together, how long one has to be below its threshold by a fifth before it ends.",
 )
 @vote_option("--vote")
 @click.option(
@@ -82,8 +84,8 @@ _LATEST_END = 0.95  # seconds after SIGTERM
     type=click.FloatRange(0, 1),
     default=0.0,
     metavar="SHARE",
-    help="What is playing is uncertain while its probability is below this, such as 0.4.  "
-    "[default: never]",
+    help="What is playing is uncertain while its probability is below this, such as 0.4; not of "
+    "labels that hold together, which have thresholds.  [default: never]",
 )
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a row for each window.")
@@ -126,7 +128,8 @@ def command(
 ) -> None:
     """Classify what the microphone hears, in rolling windows.
 
-    Windows are smoothed, so that a song has one label. A microphone that goes away is opened again
+    Windows are smoothed, so that a song has one label, or of labels that hold together all that
+    reach their thresholds. A microphone that goes away is opened again
     when it is back; what was missed is counted. Where the machine is too slow for the hop, windows
     are left out, and counted too.
 

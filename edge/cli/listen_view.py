@@ -66,7 +66,7 @@ class LiveView:
         headline = Text(playing.text, style="bold green")
         headline.append(f"  for {_clock(result.end - self._since)}", style="dim")
         shown = ranked(playing.probabilities, playing.labels, self._top, task=self._task)
-        lines: list[RenderableType] = [headline, bars(*shown)]
+        lines: list[RenderableType] = [headline, bars(*shown, self._live.console.width)]
         lines += [self._level(result.level_dbfs), self._history(result.end)]
         lines.append(Text(self._cost(event), style="dim"))
         return Group(*lines)

@@ -52,7 +52,11 @@ silence_option = click.option(
     help="A window below this level is silence and gets no genre.",
 )
 top_option = click.option(
-    "--top", type=click.IntRange(1), default=3, show_default=True, help="Number of genres to show."
+    "--top",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Number of genres to show; of labels that hold together, besides those that hold.",
 )
 
 
@@ -69,7 +73,7 @@ def vote_option(*names: str) -> Callable[[_Command], _Command]:
         default=VOTES[0],
         show_default=True,
         help="How windows are combined: by the mean of their probabilities, or by the majority of "
-        "their genres.",
+        "their genres (of labels that hold together, all that half of the windows have).",
     )
 
 

@@ -46,7 +46,7 @@ class SongTable:
             if not song.labels:
                 output.print(song.label)
             if song.probabilities:
-                output.print(bars(*self._ranked(song)))
+                output.print(bars(*self._ranked(song), output.width))
         else:
             output.print(self._song_table())
         if self._windows:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_genre.choices import RECIPES
+from edge_genre.choices import RECIPES, TASKS
 from edge_genre.cli.options import json_option, read_spec
 from edge_genre.cli.training_options import metadata_option, require_framework, showing_progress
 from edge_genre.cli.view import print_json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edge_genre.models.data.dataset import Data
-    from edge_genre.models.train.metrics import Metrics
+    from edge_genre.models.train.metrics import Metrics, RunMetrics
     from edge_genre.models.train.recipes import Recipe
 
 
@@ -45,6 +45,28 @@ if TYPE_CHECKING:
     metavar="PRESET|FILE.json",
     help="Front end that computes the features, instead of the recipe's own: see edge-genre "
     "frontend.",
+)
+@click.option(
+    "--task",
+    "task_kind",
+    type=click.Choice(TASKS),
+    default="single-label",
+    show_default=True,
+    help="What a track has: one label, or any number of them (multi-label).",
+)
+@click.option(
+    "--labels-csv",
+    "table",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Labels of the audio files of a folder, any number each: columns path and labels, with "
+    "semicolons between these, or path and a column of 0 and 1 for each label.",
+)
+@click.option(
+    "--noun",
+    default="genre",
+    show_default=True,
+    help="What a label is, such as mood or tag: for displays and for names of sensors.",
 )
 @click.option("--name", help="Name of the model.  [default: the recipe's name and the data's]")
 @metadata_option("Table of which artist (or album) each file is by: columns file, artist, album.")
@@ -103,6 +125,9 @@ def command(
     output: Path,
     recipe_name: str,
     frontend: str | None,
+    task_kind: str,
+    table: Path | None,
+    noun: str,
     name: str | None,
     metadata: Path | None,
     share: float,
@@ -126,15 +151,21 @@ def command(
     It takes half an hour on two cores, and needs TensorFlow: pip install 'edge-genre[train]'.
     """
     from edge_genre.models.train import recipes
+    from edge_genre.task import Task
 
     recipe = recipes.RECIPES[recipe_name]
     if frontend is not None:
         given = read_spec(frontend) if frontend.endswith(".json") else frontend
         recipe = recipe.hearing(given)
+    task = Task(kind=task_kind.replace("-", "_"), noun=noun)
+    if task.has_thresholds and baselines:
+        raise click.UsageError("--baselines give one label: leave it out, or --task.")
+    recipe = recipe.asking(task)
     require_framework(recipe)
     from rich.console import Console
 
     from edge_genre.models.publish.model_files import write_model_files
+    from edge_genre.models.train.metrics import Metrics
     from edge_genre.models.train.training import train
 
     console = Console(stderr=True)
@@ -144,9 +175,17 @@ def command(
         steps=steps or recipe.steps,
         evaluate_every=evaluate_every or recipe.evaluate_every,
     )
-    found = _data(data, recipe, console, share=share, metadata=metadata, embeddings=embeddings)
+    found = _data(
+        data,
+        recipe,
+        console,
+        table=table,
+        share=share,
+        metadata=metadata,
+        embeddings=embeddings,
+    )
     metrics = train(found, output, recipe, console, initial).metrics
-    if baselines:
+    if baselines and isinstance(metrics, Metrics):
         metrics = _with_baselines(metrics, found, console)
         metrics.write(output)  # for the card, which is made of what stands there
     paths = write_model_files(
@@ -172,18 +211,27 @@ def _data(
     share: float,
     metadata: Path | None,
     embeddings: Path | None,
+    table: Path | None,
 ) -> Data:
     """The music in its two parts."""
+    from edge_genre.benchmarks.accuracy.labels_csv import read_labels
     from edge_genre.models.data.dataset import Data
 
+    if table is not None and path.is_file():
+        raise click.UsageError("--labels-csv is for a folder of audio; DATA is a file.")
+    if table is not None and not recipe.task.has_thresholds:
+        raise click.UsageError("--labels-csv is for --task multi-label.")
+    if table is None and recipe.task.has_thresholds and path.is_dir():
+        raise click.UsageError("--task multi-label needs --labels-csv for a folder of audio.")
     if not path.is_dir():
         return Data.of_file(path, recipe.spec, embeddings)
     if embeddings:
         raise click.UsageError("--embeddings are for a features file; DATA is a folder.")
+    options: dict[str, Any] = {"share": share, "seed": recipe.seed, "metadata": metadata}
     with showing_progress(console) as shown:
-        return Data.of_folder(
-            path, recipe.spec, share=share, seed=recipe.seed, metadata=metadata, **shown
-        )
+        if table is None:
+            return Data.of_folder(path, recipe.spec, **options, **shown)
+        return Data.of_labelled(read_labels(table, path), path, recipe.spec, **options, **shown)
 
 
 def _with_baselines(metrics: Metrics, data: Data, console: Console) -> Metrics:
@@ -197,12 +245,8 @@ def _with_baselines(metrics: Metrics, data: Data, console: Console) -> Metrics:
     return replace(metrics, baselines=scores)
 
 
-def _print(metrics: Metrics, paths: list[Path]) -> None:
-    result = metrics.validation
-    click.echo(
-        f"{result.tracks_correct} of {result.tracks} tracks, "
-        f"{result.windows_correct} of {result.windows} windows right"
-    )
+def _print(metrics: RunMetrics, paths: list[Path]) -> None:
+    click.echo(metrics.validation.result)
     for path in paths:
         click.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_genre.results import Ranking
 
 _BAR = 24
+_LABEL = 16  # of a longer one, the rest goes on in the next line
 
 
 def print_json(values: dict[str, Any]) -> None:
@@ -25,19 +26,27 @@ def print_json(values: dict[str, Any]) -> None:
     click.echo(json.dumps(values, ensure_ascii=False, allow_nan=False))
 
 
-def bars(standing_out: Ranking, others: Ranking) -> Table:
-    """Labels and their probabilities as bars; see `edge_genre.results.ranked`."""
+def bars(standing_out: Ranking, others: Ranking, width: int = 80) -> Table:
+    """Labels and their probabilities as bars.
+
+    Parameters
+    ----------
+    standing_out, others : see `edge_genre.results.ranked`
+    width : of the terminal; where it is narrow, bars leave long labels some room
+    """
     from rich.table import Table
     from rich.text import Text
 
     stroke = "━" if _is_utf() else "="
+    longest = max((len(label) for label, _ in (*standing_out, *others)), default=0)
+    length = max(4, min(_BAR, width - min(longest, _LABEL) - 6))
     table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right", overflow="fold")
-    table.add_column(min_width=_BAR)
+    table.add_column(justify="right", overflow="fold", max_width=max(4, width - length - 6))
+    table.add_column(min_width=length)
     table.add_column(justify="right", min_width=4)
     for style, ranking in (("bold green", standing_out), ("dim", others)):
         for label, value in ranking:
-            bar = Text(stroke * round(value * _BAR), style)
+            bar = Text(stroke * round(value * length), style)
             table.add_row(Text(label, style), bar, f"{value:.0%}")
     return table
 

@@ -86,9 +86,14 @@ class Engine:
         self._task, self._meaning = task, output
 
     @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """What the file takes of each of the model's inputs, in their order."""
+        return tuple(self.input_shapes[self._places.index(n)] for n in range(len(self._places)))
+
+    @property
     def input_shape(self) -> Shape:
-        """What the file takes, of the first input."""
-        return self.input_shapes[0]
+        """What the file takes of the first input."""
+        return self.shapes[0]
 
     def run(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify one window.

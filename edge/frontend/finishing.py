@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_genre.errors import SpecError
 from edge_genre.frontend.computation import Computation
 from edge_genre.frontend.framed import Framed
-from edge_genre.frontend.spec import FrontEndSpec, finite, later, require
+from edge_genre.frontend.spec import finite, later, require
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
@@ -74,11 +74,6 @@ class Finished(Framed):
         """A version 2 has numbers for each band."""
         lists = isinstance(self.mean, tuple) or isinstance(self.scale, tuple)
         return max(super().format_version, 1 + lists)
-
-    def of_frames(self) -> FrontEndSpec:
-        """The same without statistics and normalisation, in the kind's first order of axes."""
-        plain = {"normalize": "none", "mean": 0.0, "scale": 1.0, "axes": self.orders()[0]}
-        return super().of_frames().replace(**plain, statistics=(), normalize_over="window")
 
     @classmethod
     def orders(cls) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_genre.frontend.finishing import Finish, Finished
 from edge_genre.frontend.mel_spectrogram import FilterBank, MelSpectrogram
-from edge_genre.frontend.spec import FrontEndSpec, finite, require
+from edge_genre.frontend.spec import finite, require
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
@@ -93,16 +93,6 @@ class MelLevels(Finished, Logarithmic):
     def width(self) -> int:
         """The bands."""
         return self.n_mels
-
-    @property
-    def made_of_levels(self) -> bool:
-        """With the power of plain samples, and a logarithm that 0.1.0 knew or none."""
-        plain = self.power == 2 and not self.pre_emphasis
-        return plain and self.log in ("db", "natural", "none")
-
-    def of_frames(self) -> FrontEndSpec:
-        """The same without reference and floor."""
-        return super().of_frames().replace(ref=1.0, top_db=None)
 
     def graph_levels(self, writer: Writer, samples: Value) -> Value:
         """Mel levels, with reference and floor [shape=(n_frames, n_mels)]."""

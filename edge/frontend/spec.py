@@ -137,10 +137,6 @@ class FrontEndSpec:
         """What computes the features, in a precision of NumPy; for one stream, in one thread."""
         raise NotImplementedError
 
-    def of_frames(self) -> FrontEndSpec:
-        """The same without all that ``finish`` alone does: what rows of frames depend on."""
-        return self
-
     @property
     def no_graph(self) -> str | None:
         """Why this front end cannot be a part of a graph; None if it can."""

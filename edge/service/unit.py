@@ -68,7 +68,7 @@ _SYSTEM = (
     + """
 # For changes of yours: systemctl edit edge-genre
 [Unit]
-Description=edge-genre: which genre is playing
+Description=edge-genre: what is playing
 # Before there is a sound card, there is no group of devices that could be allowed.
 Wants=modprobe@snd.service
 After=modprobe@snd.service sound.target
@@ -109,7 +109,7 @@ _SESSION = (
     + """
 # For changes of yours: systemctl --user edit edge-genre
 [Unit]
-Description=edge-genre: which genre is playing
+Description=edge-genre: what is playing
 After=pipewire.service wireplumber.service pulseaudio.service
 # Never give up: a microphone may be away for weeks.
 StartLimitIntervalSec=0

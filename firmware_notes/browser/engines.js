@@ -1,4 +1,5 @@
-// The two engines, behind one function each: a model's bytes in, {run, size} out.
+// The two engines, behind one function each: a model's bytes in, {run, size, outputs} out: samples and
+// the number of an output to its values, how many samples, and the outputs' names.
 //
 // Both run on one thread: a window takes milliseconds, and threads would need shared memory, which
 // browsers give only to sites that send two special headers.
@@ -17,11 +18,12 @@ async function litert(bytes) {
   const [{ shape, dtype }] = model.getInputDetails();
   return {
     size: sizeOf(shape, dtype),
-    async run(samples) {
+    outputs: model.getOutputDetails().map(({ name }) => name),
+    async run(samples, number) {
       // Tensors live in WebAssembly's memory, where nothing is collected.
       const input = new Tensor(samples, shape);
       const outputs = await model.run(input);
-      const values = Float32Array.from(outputs[0].toTypedArray());
+      const values = Float32Array.from(outputs[number].toTypedArray());
       for (const tensor of [input, ...outputs]) tensor.delete();
       return values;
     },
@@ -38,9 +40,10 @@ async function onnxRuntime(bytes) {
   const sizes = shape.map((size) => (typeof size === "number" ? size : 1));
   return {
     size: sizeOf(sizes, type),
-    async run(samples) {
+    outputs: [...session.outputNames],
+    async run(samples, number) {
       const results = await session.run({ [name]: new ort.Tensor("float32", samples, sizes) });
-      return Float32Array.from(results[session.outputNames[0]].data);
+      return Float32Array.from(results[session.outputNames[number]].data);
     },
   };
 }

@@ -2,7 +2,7 @@
 //
 // Both take the worker's messages by their types: `window`, and `end` or `level`.
 
-import { NowPlaying, SILENCE, vote } from "./playing.js";
+import { NowPlaying, vote } from "./playing.js";
 import { percent } from "./view.js";
 import { peak } from "./windows.js";
 
@@ -55,14 +55,15 @@ export class Recording {
     this.whole();
   }
 
-  /** Show the genre of the whole song. */
+  /** Show what the whole song is. */
   whole() {
-    const song = vote(this.results, this.model.labels, this.model.songTemperature);
-    const sure = song.label === SILENCE ? "" : `, ${percent(song.probability)}`;
+    const { labels, task, songTemperature } = this.model;
+    const song = vote(this.results, labels, task, songTemperature);
+    const sure = song.labels.length === 1 ? `, ${percent(song.probability)}` : "";
     this.view.playing(song);
     this.view.source(`${this.name}, as a whole`);
     this.view.timeline.show({ now: null });
-    this.view.summary(`${this.name}, ${Math.round(this.seconds)} seconds: ${song.label}${sure}`);
+    this.view.summary(`${this.name}, ${Math.round(this.seconds)} seconds: ${song.text}${sure}`);
   }
 
   /** Show what was heard around a place in the song. */
@@ -96,7 +97,7 @@ export class Live {
    */
   constructor(view, model, microphone, hop) {
     [this.view, this.model, this.microphone, this.hop] = [view, model, microphone, hop];
-    this.#now = new NowPlaying(model.labels);
+    this.#now = new NowPlaying(model.labels, model.task);
   }
 
   level({ peak: largest, seconds }) {
@@ -120,7 +121,7 @@ export class Live {
     const { level, milliseconds, skipped } = window;
     const late = skipped ? `, ${skipped} left out: this device is slow` : "";
     this.view.status(`${level.toFixed(0)} dB, ${milliseconds.toFixed(1)} ms a window${late}`);
-    this.view.summary(`Microphone: ${playing.label}`);
+    this.view.summary(`Microphone: ${playing.text}`);
   }
 
   close() {

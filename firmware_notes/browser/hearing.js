@@ -2,7 +2,7 @@
 
 import { UserError } from "./errors.js";
 import { Model } from "./model.js";
-import { largest, SILENCE } from "./playing.js";
+import { answer } from "./playing.js";
 import { Resampled, Resampler } from "./resample.js";
 import { levelDbfs, peak, Rolling, windowStarts } from "./windows.js";
 
@@ -25,9 +25,10 @@ export class Hearing {
     const model = await Model.load(bytes);
     this.#model = model;
     const { name, labels, engine, rate, windowSeconds, songTemperature, deviation } = model;
+    const task = model.task.values;
     this.#post({
       type: "loaded",
-      model: { name, labels, engine, rate, windowSeconds, songTemperature, deviation },
+      model: { name, labels, task, engine, rate, windowSeconds, songTemperature, deviation },
       milliseconds: performance.now() - begin,
     });
   }
@@ -89,23 +90,22 @@ export class Hearing {
   }
 
   async #window(start, audio, skipped = 0) {
-    const { rate, windowSamples: size, labels } = this.#model;
+    const { rate, windowSamples: size, labels, task } = this.#model;
     const level = levelDbfs(audio);
     if (Number.isNaN(level)) throw new UserError("holds NaN or infinity, which is no sound");
     const padded = size - audio.length;
-    let [label, probabilities] = [SILENCE, null];
+    let [held, probabilities] = [[], null];
     const begin = performance.now();
     if (level >= SILENCE_DBFS) {
       const samples = new Float32Array(size);
       samples.set(audio);
       probabilities = [...(await this.#model.probabilities(samples))];
-      label = labels[largest(probabilities)];
+      held = task.decide(probabilities).map((k) => labels[k]);
     }
     return {
       start: start / rate,
       end: (start + audio.length) / rate,
-      label,
-      probabilities,
+      ...answer(held, probabilities, labels),
       level,
       milliseconds: performance.now() - begin,
       skipped,

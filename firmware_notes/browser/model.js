@@ -4,14 +4,15 @@ import { kindOf, texts } from "./container.js";
 import { LITERT, ONNX_RUNTIME } from "./engines.js";
 import { UserError } from "./errors.js";
 import { signal } from "./self_test.js";
+import { GENRES, Task } from "./task.js";
 
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2; // the newest; 1 is read, too
 const ENGINES = { tflite: LITERT, onnx: ONNX_RUNTIME };
 
 export class Model {
   /** Use `Model.load`. */
   constructor(description, labels, engine, runtime) {
-    const { sample_rate: rate, window_seconds: seconds } = description.front_end;
+    const { sample_rate: rate, window_seconds: seconds } = frontEnds(description)[0];
     this.name = description.name;
     this.labels = labels;
     this.engine = engine.name;
@@ -20,6 +21,7 @@ export class Model {
     this.windowSamples = Math.round(rate * seconds);
     this.songTemperature = description.song_temperature ?? 1;
     this.output = description.output;
+    this.task = new Task(description.task ?? GENRES, labels);
     this.runtime = runtime;
   }
 
@@ -38,6 +40,7 @@ export class Model {
       throw new UserError(`${ENGINES[kind].name} cannot load it (${error.message ?? error})`);
     }
     const model = new Model(description, labels, ENGINES[kind], runtime);
+    model.findAnswer();
     if (runtime.size !== model.windowSamples) {
       throw new UserError(
         `it does not take the ${model.windowSamples} samples that its description says`,
@@ -52,13 +55,22 @@ export class Model {
    * @returns {Promise<Float32Array>} a probability for each label
    */
   async probabilities(samples) {
-    const outputs = await this.runtime.run(samples);
-    const largest = Math.max(...outputs);
-    const values =
-      this.output === "probabilities" ? outputs : outputs.map((x) => Math.exp(x - largest));
-    // Quantized outputs add up to 1 only roughly.
-    const total = values.reduce((sum, x) => sum + x, 0) || 1;
-    return values.map((x) => x / total);
+    const outputs = await this.runtime.run(samples, this.answer);
+    return this.task.probabilities(outputs, this.output);
+  }
+
+  /** Which of the outputs is none of those that explain. */
+  findAnswer() {
+    const { outputs } = this.runtime;
+    const { explanations } = this.task;
+    // As edge/engines/tensor.py reads names: without what TensorFlow puts around them.
+    const bare = outputs.map((name) => name.replace(/^serving_default_(?=.)|:\d+$/g, ""));
+    const left = [...bare.keys()].filter((k) => !explanations.includes(bare[k]));
+    if (left.length !== 1 || bare.length !== 1 + explanations.length) {
+      const expected = ["one answer", ...explanations].join(", ");
+      throw new UserError(`it has outputs ${bare.join(", ")}, expected ${expected}`);
+    }
+    [this.answer] = left;
   }
 
   /** Whoever loads a model makes it prove that it answers as it did when it was made. */
@@ -80,6 +92,11 @@ export class Model {
   }
 }
 
+/** What the inputs take, by a description of any version. */
+function frontEnds({ format_version: version, front_end: frontEnd, inputs }) {
+  return version === 1 ? [frontEnd] : inputs.map((each) => each.front_end);
+}
+
 async function describe(bytes) {
   const found = await texts(bytes);
   if (!found.has("edge_genre.json") || !found.has("labels.txt")) {
@@ -94,13 +111,20 @@ async function describe(bytes) {
   } catch {
     throw new UserError("its description is not JSON: the file is damaged");
   }
-  const { format_version: version, front_end: frontEnd } = description;
-  if (version !== FORMAT_VERSION) {
-    throw new UserError(`its description has version ${version}, expected ${FORMAT_VERSION}`);
+  const { format_version: version } = description;
+  if (!Number.isInteger(version) || version < 1) {
+    throw new UserError(`its description has version ${version}, expected a whole number from 1`);
   }
-  if (frontEnd?.kind !== "waveform") {
+  if (version > FORMAT_VERSION) {
     throw new UserError(
-      `the model takes ${frontEnd?.kind ?? "unknown"} features, not samples: ` +
+      `its description has version ${version}; this page reads 1 to ${FORMAT_VERSION}: ` +
+        "update the page",
+    );
+  }
+  const kinds = frontEnds(description).map((frontEnd) => frontEnd?.kind ?? "unknown");
+  if (`${kinds}` !== "waveform") {
+    throw new UserError(
+      `the model takes ${kinds.join(" and ") || "unknown"} features, not samples: ` +
         "convert it with edge-genre convert --waveform",
     );
   }

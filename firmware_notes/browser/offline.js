@@ -8,7 +8,7 @@ const PAGE = [
   ...["./", "style.css", "icon.svg", "page.js", "view.js", "timeline.js", "heard.js"],
   ...["playing.js", "results.js", "audio.js", "sample_rate.js", "recorder.js", "errors.js"],
   ...["offline_kept.js", "container.js", "worker.js", "hearing.js", "model.js", "engines.js"],
-  ...["self_test.js", "resample.js", "windows.js"],
+  ...["self_test.js", "task.js", "resample.js", "windows.js"],
 ];
 
 addEventListener("install", (event) => {

@@ -6,6 +6,7 @@ import { UserError } from "./errors.js";
 import { Live, Recording } from "./heard.js";
 import { keptForOffline } from "./offline_kept.js";
 import { save, toJsonLines } from "./results.js";
+import { Task } from "./task.js";
 import { View } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
@@ -88,12 +89,13 @@ function load(name, bytes) {
 
 function receive(message, name, size) {
   if (message.type === "loaded") {
-    model = message.model;
-    view.labels = model.labels;
+    const { labels, task } = message.model;
+    model = { ...message.model, task: new Task(task, labels) };
+    view.model = model;
     view.ready(true);
     view.status("Ready: listen, or open music.");
     view.about(
-      `${model.name || name}: ${model.labels.length} genres, ${model.windowSeconds} s at ` +
+      `${model.name || name}: ${model.labels.length} ${model.task.nouns}, ${model.windowSeconds} s at ` +
         `${model.rate} Hz, ${Math.ceil(size / 1000)} kB in ${model.engine}. ` +
         (model.deviation === undefined ? "It has no self-test. " : "Its self-test passed. ") +
         (offline ? "It works offline from now on." : ""),

@@ -15,7 +15,8 @@ function toObject(window, labels) {
     start: rounded(window.start, 3),
     end: rounded(window.end, 3),
     label: window.label,
-    probability: probabilities ? Math.max(...probabilities) : 0,
+    labels: window.labels,
+    probability: rounded(window.probability, 6),
     probabilities: probabilities
       ? Object.fromEntries(labels.map((label, k) => [label, probabilities[k]]))
       : null,

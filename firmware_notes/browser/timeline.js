@@ -17,7 +17,7 @@ export class Timeline {
 
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {(label: string) => number} hue of a label
+   * @param {(label: string) => number | null} hue of a label
    */
   constructor(canvas, hue) {
     [this.#canvas, this.#hue] = [canvas, hue];
@@ -73,15 +73,15 @@ export class Timeline {
 
     pen.font = `600 0.8rem ${style.fontFamily}`;
     pen.textBaseline = "middle";
-    for (const { label, from, to } of this.#stretches()) {
+    for (const { label, text, from, to } of this.#stretches()) {
       const [left, right] = [Math.max(0, x(from)), Math.min(width, x(to))];
       if (right <= left) continue;
       const hue = this.#hue(label);
       pen.fillStyle = hue === null ? colour("--line") : `hsl(${hue} ${colour("--fill")})`;
       pen.fillRect(left, height - BAND + 6, Math.max(1, right - left - 1), BAND - 6);
-      if (pen.measureText(label).width < right - left - 8) {
+      if (pen.measureText(text).width < right - left - 8) {
         pen.fillStyle = colour("--ink");
-        pen.fillText(label, left + 5, height - BAND / 2 + 3);
+        pen.fillText(text, left + 5, height - BAND / 2 + 3);
       }
     }
 
@@ -91,14 +91,14 @@ export class Timeline {
     }
   }
 
-  /** Neighbouring windows of one label as one; a window stands for what is new in it. */
+  /** Neighbouring windows of the same labels as one; a window stands for what is new in it. */
   #stretches() {
     const stretches = [];
     let from = this.#windows[0]?.start;
-    for (const { label, end } of this.#windows) {
+    for (const { label, text, end } of this.#windows) {
       const last = stretches.at(-1);
-      if (last?.label === label) last.to = end;
-      else stretches.push({ label, from, to: end });
+      if (last?.text === text) last.to = end;
+      else stretches.push({ label, text, from, to: end });
       from = end;
     }
     return stretches;

@@ -1,20 +1,25 @@
 // What the page shows. Knows its elements, and nothing of audio or models.
 
-import { SILENCE } from "./playing.js";
 import { Timeline } from "./timeline.js";
 
-const TOP = 5; // genres with a bar
+const TOP = 5; // labels with a bar; of many, all that hold have one
 const ROWS = 600; // of the table, for pages that listen all night
 
 const byId = (id) => document.getElementById(id);
 
 export class View {
   #labels = [];
+  #many = false;
   timeline = new Timeline(byId("timeline"), (label) => this.#hue(label));
 
-  /** @param {string[]} labels of the model */
-  set labels(labels) {
-    this.#labels = labels;
+  /** @param {{labels: string[], task: Task}} model what is shown comes of */
+  set model({ labels, task }) {
+    [this.#labels, this.#many] = [labels, task.many];
+    const { noun, nouns } = task;
+    byId("what").textContent = task.many ? `its ${nouns} come out` : `its ${noun} comes out`;
+    byId("now").setAttribute("aria-label", capitalized(task.many ? nouns : noun));
+    byId("bars").setAttribute("aria-label", `Most probable ${nouns}`);
+    byId("noun").textContent = capitalized(task.many ? nouns : noun);
   }
 
   error(message) {
@@ -83,32 +88,38 @@ export class View {
     byId("progress").value = done ?? 0;
   }
 
-  /** @param {{label: string, probabilities: number[] | null}} playing */
-  playing({ label, probabilities }) {
+  /** @param {object} playing see `answer` in playing.js */
+  playing({ text, labels, probabilities }) {
     // Only when it changes: a live region that is written to is read out.
-    if (byId("label").textContent !== label) byId("label").textContent = label;
+    if (byId("label").textContent !== text) byId("label").textContent = text;
+    byId("label").classList.toggle("several", labels.length > 1);
     const order = (probabilities ?? []).map((p, k) => [p, this.#labels[k]]);
-    const top = order.sort((a, b) => b[0] - a[0]).slice(0, TOP);
+    order.sort((a, b) => b[0] - a[0]);
+    const held = this.#many ? order.filter(([, label]) => labels.includes(label)) : [];
+    const others = order.filter((one) => !held.includes(one));
+    const top = [...held, ...others.slice(0, Math.max(0, TOP - held.length))];
     const bars = byId("bars");
     // The bars stay and change, so that their growing can be seen.
     while (bars.children.length > top.length) bars.lastChild.remove();
     while (bars.children.length < top.length) bars.append(bar());
-    for (const [rank, [probability, genre]] of top.entries()) {
-      const { style, children } = bars.children[rank];
-      style.setProperty("--hue", this.#hue(genre));
+    for (const [rank, [probability, label]] of top.entries()) {
+      const { style, classList, children } = bars.children[rank];
+      style.setProperty("--hue", this.#hue(label));
       style.setProperty("--share", probability);
-      children[0].textContent = genre;
+      classList.toggle("holds", rank < held.length);
+      children[0].textContent = label;
       children[1].textContent = percent(probability);
     }
   }
 
   /** @param {object} window as the worker gives it */
-  window({ start, end, label, probabilities, level, milliseconds }) {
-    const sure = probabilities ? percent(Math.max(...probabilities)) : "";
+  window({ start, end, text, labels, probabilities, level, milliseconds }) {
+    const of = (label) => percent(probabilities[this.#labels.indexOf(label)]);
+    const sure = labels.map(of).join(", ");
     const row = byId("windows").insertRow();
     for (const cell of [
       `${clock(start)}–${clock(end)}`,
-      label,
+      text,
       sure,
       `${level.toFixed(0)} dB`,
       `${milliseconds.toFixed(1)} ms`,
@@ -124,9 +135,10 @@ export class View {
     byId("timeline").setAttribute("aria-label", text);
   }
 
-  /** Degrees on the colour circle, neighbours far apart; null for silence. */
+  /** Degrees on the colour circle, neighbours far apart; null for what is no label. */
   #hue(label) {
-    return label === SILENCE ? null : Math.round(this.#labels.indexOf(label) * 137.5 + 255) % 360;
+    const number = this.#labels.indexOf(label);
+    return number < 0 ? null : Math.round(number * 137.5 + 255) % 360;
   }
 }
 
@@ -134,6 +146,10 @@ function bar() {
   const element = document.createElement("li");
   element.append(document.createElement("span"), document.createElement("span"));
   return element;
+}
+
+function capitalized(word) {
+  return word[0].toUpperCase() + word.slice(1);
 }
 
 export function percent(probability) {

@@ -1,14 +1,16 @@
-"""Training data from a folder of audio with a folder for each genre."""
+"""Training data from a folder of audio: by the names of its folders, or by a table of labels."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_genre.audio.file import require_audio
+from edge_genre.benchmarks.accuracy.labels_csv import LabelledFiles
+from edge_genre.benchmarks.text import some
 from edge_genre.errors import AudioError, DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.data.artists import artists
@@ -17,6 +19,7 @@ from edge_genre.models.data.stored import Stored
 from edge_genre.models.data.whole_track import WholeTracks
 
 FEWEST_TRACKS = 10  # of a genre
+_FEW = 3  # files that are named of those that are not used
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,25 @@ class AudioTrack:
     Parameters
     ----------
     path : of the audio file
-    genre : name of its genre's folder
+    labels : that it has: in a folder by genre, one
     group : what must not be on both sides of a split; see `edge_genre.models.data.grouping`
     sound : what windows of it are made of
     """
 
     path: Path
-    genre: str
+    labels: frozenset[str]
     group: str
     sound: Stored
+
+    @property
+    def genre(self) -> str:
+        """Its only label."""
+        (label,) = self.labels
+        return label
+
+
+Progress = Callable[[int, int], None]
+Line = Callable[[str], None]
 
 
 def read_folder(
@@ -43,8 +56,8 @@ def read_folder(
     *,
     metadata: Path | None = None,
     cache: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-    left_out: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda done, total: None,
+    left_out: Line = lambda line: None,
 ) -> list[AudioTrack]:
     """Read all tracks of a folder, at any depth below the folders of its genres.
 
@@ -68,7 +81,89 @@ def read_folder(
         The folder is missing or has no audio, fewer than two genres, or fewer than ten usable files
         of one; see also `artists` and `WholeTracks`.
     """
-    files = _files(folder, left_out)
+    labels = {path: frozenset({_genre(folder, path)}) for path in _files(folder, left_out)}
+    tracks = _read(labels, folder, spec, metadata, cache, progress, left_out)
+    _require_enough(folder, [track.path for track in tracks], "usable")
+    return tracks
+
+
+def read_labelled(
+    labels: LabelledFiles,
+    folder: Path,
+    spec: FrontEndSpec,
+    *,
+    metadata: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress = lambda done, total: None,
+    left_out: Line = lambda line: None,
+) -> list[AudioTrack]:
+    """Read the tracks of a folder that a table of labels names, any number of labels each.
+
+    Parameters
+    ----------
+    labels : see `edge_genre.benchmarks.accuracy.labels_csv.read_labels`
+    spec, metadata, cache, progress, left_out : see `read_folder`
+
+    Returns
+    -------
+    The tracks, in the order of the table
+
+    Raises
+    ------
+    DataError
+        A file of the table is not in the folder; fewer than ten usable files have one of the
+        labels, or fewer than ten lack it.
+    """
+    files = {path.absolute(): of for path, of in _pairs(labels)}
+    folder = folder.absolute()
+    for path in files:
+        if not path.is_relative_to(folder):
+            raise DataError(f"{labels.path}: names {path}, which is not in {folder}")
+    others = [str(path) for path in require_audio(folder) if path not in files]
+    if others:
+        left_out(f"{labels.path}: does not name {some(others, _FEW)}: not used")
+    _require_labels(labels, files.values(), "")
+    tracks = _read(files, folder, spec, metadata, cache, progress, left_out)
+    _require_labels(labels, [track.labels for track in tracks], "usable ")
+    return tracks
+
+
+def _pairs(labels: LabelledFiles) -> Iterable[tuple[Path, frozenset[str]]]:
+    return zip(labels.files, labels.truth, strict=True)
+
+
+def _require_labels(labels: LabelledFiles, truth: Collection[frozenset[str]], usable: str) -> None:
+    if len(labels.labels) < 2:
+        raise DataError(
+            f"{labels.path}: has one label ({', '.join(labels.labels)}), expected two or more"
+        )
+    have = Counter(label for of in truth for label in of)
+    few = [f"{label} ({have[label]})" for label in labels.labels if have[label] < FEWEST_TRACKS]
+    if few:
+        raise DataError(
+            f"{labels.path}: too few {usable}files have {', '.join(few)}, expected {FEWEST_TRACKS} "
+            "or more of each label: add some, or leave the label out"
+        )
+    lack = {label: len(truth) - have[label] for label in labels.labels}
+    few = [f"{label} ({n})" for label, n in lack.items() if n < FEWEST_TRACKS]
+    if few:
+        raise DataError(
+            f"{labels.path}: too few {usable}files lack {', '.join(few)}, expected {FEWEST_TRACKS} "
+            "or more: nobody learns what is always so"
+        )
+
+
+def _read(
+    labels: Mapping[Path, frozenset[str]],
+    folder: Path,
+    spec: FrontEndSpec,
+    metadata: Path | None,
+    cache: Path | None,
+    progress: Progress,
+    left_out: Line,
+) -> list[AudioTrack]:
+    """Tracks of the files that can be used, with their groups."""
+    files = [*labels]
     read = WholeTracks(spec, cache or _default_cache())
     known = dict(zip(files, artists(files, folder, metadata, left_out), strict=True))
     tracks = {}
@@ -78,7 +173,6 @@ def read_folder(
         except AudioError as error:
             left_out(f"{path}: {error}")
         progress(done, len(files))
-    _require_enough(folder, tracks, "usable")
     group = groups(
         [path.relative_to(folder).as_posix() for path in tracks],
         [known[path] for path in tracks],
@@ -86,7 +180,7 @@ def read_folder(
         [track.fingerprint for track in tracks.values()],
     )
     return [
-        AudioTrack(path, _genre(folder, path), of, track.sound)
+        AudioTrack(path, labels[path], of, track.sound)
         for (path, track), of in zip(tracks.items(), group, strict=True)
     ]
 

@@ -25,10 +25,11 @@ class Tracks:
     ----------
     spec : the front end that windows are heard through.
     sounds : what windows of each track are made of.
-    labels : class of each track, int64 (tracks,).
+    labels : class of each track, int64 (tracks,); or, of labels that do not exclude each other,
+        which of them it has, bool (tracks, labels).
     names : name of each track, str (tracks,).
     groups : what must not be on both sides of a split, such as the artist, str (tracks,).
-    genres : class names in label order.
+    genres : names of the classes (or of what else the labels are) in their order.
     embeddings : each track's embedding by a larger network, the teacher, to be learned beside the
         genres (distillation), float32 (tracks, n); None to learn genres alone.
     """
@@ -78,10 +79,30 @@ class Tracks:
     def of_audio(cls, tracks: Sequence[AudioTrack], spec: FrontEndSpec) -> Self:
         """Put the tracks of an audio folder together; genres are sorted by name."""
         genres = tuple(sorted({track.genre for track in tracks}))
+        return cls._of_audio(
+            tracks, spec, genres, np.array([genres.index(track.genre) for track in tracks])
+        )
+
+    @classmethod
+    def of_labelled(
+        cls, tracks: Sequence[AudioTrack], spec: FrontEndSpec, labels: Sequence[str]
+    ) -> Self:
+        """Put tracks together that have any number of labels."""
+        has = np.array([[label in track.labels for label in labels] for track in tracks])
+        return cls._of_audio(tracks, spec, tuple(labels), has)
+
+    @classmethod
+    def _of_audio(
+        cls,
+        tracks: Sequence[AudioTrack],
+        spec: FrontEndSpec,
+        genres: tuple[str, ...],
+        labels: np.ndarray,
+    ) -> Self:
         return cls(
             spec=spec,
             sounds=tuple(track.sound for track in tracks),
-            labels=np.array([genres.index(track.genre) for track in tracks]),
+            labels=labels,
             names=np.array([str(track.path) for track in tracks]),
             groups=np.array([track.group for track in tracks]),
             genres=genres,

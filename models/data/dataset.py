@@ -16,9 +16,10 @@ from edge_genre.benchmarks.accuracy.features_file import (
     VALIDATION,
     FeaturesFile,
 )
+from edge_genre.benchmarks.accuracy.labels_csv import LabelledFiles
 from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEndSpec
-from edge_genre.models.data.audio_folder import read_folder
+from edge_genre.models.data.audio_folder import read_folder, read_labelled
 from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.data.grouping import grouped_split
 
@@ -88,6 +89,28 @@ class Data:
             See `read_folder` and `edge_genre.models.data.grouping.grouped_split`.
         """
         everything = Tracks.of_audio(read_folder(folder, spec, **reading), spec)
+        return cls.parts(everything, folder.resolve().name, share=share, seed=seed)
+
+    @classmethod
+    def of_labelled(
+        cls,
+        labels: LabelledFiles,
+        folder: Path,
+        spec: FrontEndSpec,
+        *,
+        share: float,
+        seed: int,
+        **reading: Any,
+    ) -> Self:
+        """Read a folder of audio whose labels a table has, and hold whole groups out.
+
+        Raises
+        ------
+        DataError
+            See `edge_genre.models.data.audio_folder.read_labelled` and `grouped_split`.
+        """
+        tracks = read_labelled(labels, folder, spec, **reading)
+        everything = Tracks.of_labelled(tracks, spec, [*labels.labels])
         return cls.parts(everything, folder.resolve().name, share=share, seed=seed)
 
     @classmethod

@@ -59,7 +59,7 @@ def grouped_split(
 
     Parameters
     ----------
-    labels : class of each track [shape=(n,)]
+    labels : class of each track [shape=(n,)], or which labels each has [shape=(n, labels)]
     groups : group of each track [shape=(n,)]
     share : of the tracks, to hold out
     seed : of the choice among groups of about the same size
@@ -120,22 +120,33 @@ def _assigned(
     genres: Sequence[str],
 ) -> NDArray[np.int64]:
     """Part of each track: the largest groups first, each where it is most wanted."""
-    classes, label = np.unique(np.asarray(labels), return_inverse=True)
+    members, names = _members(np.asarray(labels), genres)
     _, group = np.unique(np.asarray(groups), return_inverse=True)
-    counts = np.zeros((group.max() + 1, len(classes)), np.int64)
-    np.add.at(counts, (group, label), 1)
-    _require_groups(counts, [_called(each, genres) for each in classes])
+    counts = np.zeros((group.max() + 1, len(names)), np.int64)
+    np.add.at(counts, group, members)
+    _require_groups(counts, names)
     fractions = counts / counts.sum(axis=0)
     # Sizes within a factor of two are one size, among which the seed decides.
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-np.floor(np.log2(counts.sum(axis=1)[order])), kind="stable")]
     part = np.zeros(len(counts), np.int64)
-    filled = np.zeros((len(shares), len(classes)))
+    filled = np.zeros((len(shares), len(names)))
     for number in order:
         part[number] = np.argmin(_cost(filled, fractions[number], shares))
         filled[part[number]] += fractions[number]
-    _spread(part, fractions, shares, [_called(each, genres) for each in classes])
+    _spread(part, fractions, shares, names)
     return part[group]
+
+
+def _members(labels: NDArray[Any], genres: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Of what a share is to be in each part: which tracks it has [shape=(n, kinds)], its names."""
+    if labels.ndim == 1:
+        classes, label = np.unique(labels, return_inverse=True)
+        return np.eye(len(classes), dtype=np.int64)[label], [_called(c, genres) for c in classes]
+    # And of all tracks, since some may have no label.
+    everything = np.ones((len(labels), 1), np.int64)
+    names = [_called(label, genres) for label in range(labels.shape[1])]
+    return np.hstack([labels.astype(np.int64), everything]), [*names, "all tracks"]
 
 
 def _cost(

@@ -103,6 +103,7 @@ class Stored:
         edges = self.edges
         place = int(start) // edges.grid
         if self.first is not None:
+            place = min(place, len(self.first) - 1)
             start = place * edges.grid
         position = start + rate * np.arange(n_frames)
         if not blend:
@@ -113,10 +114,11 @@ class Stored:
         crop: Rows = self.frames[before] * (1 - share)
         crop += self.frames[np.minimum(before + 1, end)] * share
         if self.first is not None and edges.first:
-            crop[: edges.first] = self.first[place]
+            crop[: edges.first] = self.first[place][:n_frames]
         if self.last is not None and edges.last:
             nearest = round((position[-1] - edges.end) / edges.grid)
-            crop[-edges.last :] = self.last[np.clip(nearest, 0, len(self.last) - 1)]
+            nearest = min(max(nearest, 0), len(self.last) - 1)
+            crop[-edges.last :] = self.last[nearest][-n_frames:]
         return crop
 
 

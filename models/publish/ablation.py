@@ -20,7 +20,7 @@ from rich.console import Console
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.publish.measured import Ablation, Measured
 from edge_genre.models.train.augment import Augmentation
-from edge_genre.models.train.metrics import write_json
+from edge_genre.models.train.metrics import Step, write_json
 from edge_genre.models.train.recipes import RECIPES, Recipe
 from edge_genre.models.train.training import train
 
@@ -82,6 +82,7 @@ def main(
             console.print(f"{name}, seed {seed}")
             folder = output / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
             last = train(data, folder, variant, console, begin).metrics.validation_at_last_step
+            assert isinstance(last, Step)  # a recipe's own task has one label
             runs = (*found.variants.get(name, ()), last)
             found = replace(found, variants=found.variants | {name: runs})
             write_json(output / "ablation.json", found.to_dict())

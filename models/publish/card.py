@@ -21,12 +21,22 @@ from edge_genre.benchmarks.markdown import table
 from edge_genre.errors import DataError
 from edge_genre.model.container import split
 from edge_genre.model.file import ModelFile, ModelInfo, read, write
+from edge_genre.models.publish import labels_card
 from edge_genre.models.publish.measured import Ablation, Cost, Measured, Robustness
 from edge_genre.models.train.baselines import ArtistEffect
-from edge_genre.models.train.metrics import METRICS_FILE, ConfidenceCalibration, Metrics, Score
+from edge_genre.models.train.metrics import (
+    METRICS_FILE,
+    ConfidenceCalibration,
+    LabelMetrics,
+    Metrics,
+    RunMetrics,
+    Score,
+)
+from edge_genre.models.train.objectives import OBJECTIVES
 
 CARD_FILE = "README.md"
 
+_NO_LICENSE = "none given: ask whoever trained it"
 _LIMITS = """\
 For naming the genre of music that is played to it, one of those below. It has no answer "something
 else": any music, speech or noise louder than the silence gate gets one of these names. Genres are
@@ -35,7 +45,7 @@ with `edge-genre evaluate` before you rely on it, and do not use it for decision
 """
 
 
-def card(files: Sequence[ModelFile], metrics: Metrics, measured: Measured, notes: str) -> str:
+def card(files: Sequence[ModelFile], metrics: RunMetrics, measured: Measured, notes: str) -> str:
     """Return the card of a model in Markdown.
 
     Parameters
@@ -46,8 +56,35 @@ def card(files: Sequence[ModelFile], metrics: Metrics, measured: Measured, notes
     notes : a person's words on it, with headings of their own
     """
     info = _info(files[0])
-    parts = [f"# {info.name} {info.version}\n\n{info.description}.\n"]
-    parts.append(_files(files, metrics, measured.cost))
+    title = f"# {info.name} {info.version}\n\n{info.description}.\n"
+    license_ = f"## Licence\nOf the weights: {info.license or _NO_LICENSE}.\n"
+    if isinstance(metrics, Metrics):
+        found = _of_genres(files, metrics, measured, notes)
+    else:
+        assert isinstance(metrics, LabelMetrics)
+        found = _of_labels(files, metrics, notes)
+    return "\n".join([title, *found, license_])
+
+
+def _of_labels(files: Sequence[ModelFile], metrics: LabelMetrics, notes: str) -> list[str]:
+    info = _info(files[0])
+    sections = {
+        head: f"## {head}\n{text}" for head, text in labels_card.parts(files, metrics).items()
+    }
+    before, after = (
+        [sections[head] for head in heads]
+        for heads in (("Files", "Intended use and limits"), ("Data", "Label by label"))
+    )
+    own = [notes] if notes else []
+    end = [_training(info, metrics), sections["Confidence"], _front_end(info)]
+    return [*before, *own, *after, *end]
+
+
+def _of_genres(
+    files: Sequence[ModelFile], metrics: Metrics, measured: Measured, notes: str
+) -> list[str]:
+    info = _info(files[0])
+    parts = [_files(files, metrics, measured.cost)]
     parts.append(f"## Intended use and limits\n{_LIMITS}")
     if notes:
         parts.append(notes)
@@ -62,9 +99,7 @@ def card(files: Sequence[ModelFile], metrics: Metrics, measured: Measured, notes
         parts.append(_robustness(measured.robustness))
     if measured.ablation:
         parts.append(_ablation(measured.ablation))
-    license_ = info.license or "none given: ask whoever trained it"
-    parts.append(f"## Licence\nOf the weights: {license_}.\n")
-    return "\n".join(parts)
+    return parts
 
 
 def write_card(folder: Path, files: Sequence[Path]) -> Path:
@@ -93,7 +128,7 @@ def write_card(folder: Path, files: Sequence[Path]) -> Path:
     notes = folder / "notes.md"
     text = card(
         models,
-        Metrics.read(folder),
+        OBJECTIVES[_info(models[0]).task.kind].metrics.read(folder),
         Measured.read(folder),
         notes.read_text() if notes.exists() else "",
     )
@@ -186,7 +221,7 @@ def _genres(metrics: Metrics) -> str:
     )
 
 
-def _training(info: ModelInfo, metrics: Metrics) -> str:
+def _training(info: ModelInfo, metrics: RunMetrics) -> str:
     lines = [
         f"`{info.training.get('recipe', '')}`: {metrics.steps:,} steps of "
         f"{metrics.recipe['batch']} windows, seed {metrics.seed}, step "

@@ -6,7 +6,6 @@ accuracy is counted on all validation windows, in their real engines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,12 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_genre.benchmarks.accuracy.evaluation import (
-    Estimate,
-    Evaluation,
-    evaluate,
-    tracks_of_windows,
-)
+from edge_genre.benchmarks.accuracy.by_task import AnyEvaluation, evaluate_task
+from edge_genre.benchmarks.accuracy.evaluation import Track, tracks_of_windows
 from edge_genre.classifier import Classifier
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import KEPT
@@ -27,9 +22,12 @@ from edge_genre.errors import GateError
 from edge_genre.model.container import split
 from edge_genre.model.file import write
 from edge_genre.models.data.dataset import Data
+from edge_genre.models.publish.accuracy import figures, rightness
 from edge_genre.models.publish.card import write_card
-from edge_genre.models.train.metrics import Metrics
+from edge_genre.models.train.metrics import RunMetrics
+from edge_genre.models.train.objectives import OBJECTIVES
 from edge_genre.models.train.recipes import RECIPES, Recipe
+from edge_genre.task import GENRES, Task
 
 _MOST_WINDOWS = 2000  # to hold a file against its source on, and to find its ranges
 
@@ -60,27 +58,32 @@ def write_model_files(
     GateError
         No form of a format agrees with the network.
     """
-    metrics = Metrics.read(run)
-    song_temperature = metrics.confidence.song_temperature
+    metrics = OBJECTIVES[recipe.task.kind].metrics.read(run)
+    temperature = metrics.song_temperature
+    task = metrics.decided(recipe.task).of_labels(data.tracks.genres)
     facts = _training_facts(data, metrics, recipe)
     paths = []
     output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         windows = _training_windows(data, Path(folder))
         for suffix in recipe.formats:
-            forms = _converted(run, data, recipe, suffix, windows, name, license)
+            forms = _converted(run, data, recipe, task, suffix, windows, name, license)
             classifiers = [Classifier.load(form) for form in forms]
-            results = [_evaluated(each, data, song_temperature) for each in classifiers]
+            results = [_evaluated(each, data, task, temperature) for each in classifiers]
             # The first of those that recognise most.
-            rights = [each.windows_correct + each.tracks_correct for each in results]
+            rights = [rightness(each) for each, _ in results]
             best = rights.index(max(rights))
             info = replace(
                 classifiers[best].info,
                 name=name,
                 version=version,
+                task=task,
                 training=facts,
-                accuracy=tuple(_figures(results[best], data)),
-                song_temperature=song_temperature,
+                accuracy=tuple(
+                    {"data": f"validation tracks of {data.name}; split: {data.split}", **row}
+                    for row in figures(*results[best])
+                ),
+                song_temperature=temperature,
             )
             paths.append(output / f"{name}.{suffix}")
             write(paths[-1], split(classifiers[best].model.content)[0], info)
@@ -88,17 +91,16 @@ def write_model_files(
     return paths
 
 
-def _training_facts(data: Data, metrics: Metrics, recipe: Recipe) -> dict[str, Any]:
+def _training_facts(data: Data, metrics: RunMetrics, recipe: Recipe) -> dict[str, Any]:
     """What the file says of its training."""
     last = metrics.validation_at_last_step
     facts: dict[str, Any] = {
         "data": f"{data.name}, {metrics.training_tracks} tracks",
         "split": data.split,
-        "recipe": f"edge-genre train --recipe {recipe.name}{_front_end(recipe)} "
+        "recipe": f"edge-genre train --recipe {recipe.name}{_options(recipe)} "
         f"--seed {recipe.seed} --steps {recipe.steps}",
         "chosen": metrics.chosen,
-        "last_step": f"{last.windows_correct} of {last.windows} windows, "
-        f"{last.tracks_correct} of {last.tracks} tracks, not chosen",
+        "last_step": f"{last.counted}, not chosen",
         "parameters": metrics.parameters,
     }
     if data.embeddings:
@@ -109,18 +111,34 @@ def _training_facts(data: Data, metrics: Metrics, recipe: Recipe) -> dict[str, A
     return facts
 
 
-def _front_end(recipe: Recipe) -> str:
-    """The option that gave the recipe another front end than its own, if one did."""
-    if recipe.front_end == RECIPES[recipe.name].front_end:
-        return ""
-    return " --frontend " + (recipe.front_end if isinstance(recipe.front_end, str) else "FILE.json")
+def _options(recipe: Recipe) -> str:
+    """Options that gave the recipe another front end or task than its own, if any did."""
+    options, front_end, task = "", recipe.front_end, recipe.task
+    if front_end != RECIPES[recipe.name].front_end:
+        options += " --frontend " + (front_end if isinstance(front_end, str) else "FILE.json")
+    if task != GENRES:
+        options += f" --task {_kind(task)} --noun {task.noun}"
+    return options
+
+
+def _kind(task: Task) -> str:
+    """The kind of a task, as options call it."""
+    return task.kind.replace("_", "-")
 
 
 def _converted(
-    run: Path, data: Data, recipe: Recipe, suffix: str, windows: Path, name: str, license_: str
+    run: Path,
+    data: Data,
+    recipe: Recipe,
+    task: Task,
+    suffix: str,
+    windows: Path,
+    name: str,
+    license_: str,
 ) -> list[Path]:
     """Forms of the network in one format that agree with it, beside the windows."""
     (source,) = run.glob("model.*")
+    meant: dict[str, Any] = {} if task == GENRES else {"task": _kind(task)}
     report = convert(
         source,
         output=windows.parent,
@@ -133,7 +151,8 @@ def _converted(
         target=recipe.target if suffix == "tflite" else "litert",
         calibrate=windows,
         license=license_,
-        description=f"{recipe.description}; {len(data.tracks.genres)} genres of {data.name}",
+        description=f"{recipe.description}; {len(data.tracks.genres)} {task.nouns} of {data.name}",
+        **meant,
     )
     kept = [result.path for result in report.results if result.status == KEPT and result.path]
     if not kept:
@@ -150,7 +169,9 @@ def _training_windows(data: Data, folder: Path) -> Path:
     return path
 
 
-def _evaluated(classifier: Classifier, data: Data, song_temperature: float) -> Evaluation:
+def _evaluated(
+    classifier: Classifier, data: Data, task: Task, song_temperature: float
+) -> tuple[AnyEvaluation, list[Track]]:
     """How right a model file is on the validation part."""
     windows, owner = data.held_out.windows()
     if windows.shape[1:] != classifier.spec.shape:  # PyTorch has channels first, TFLite last
@@ -162,20 +183,6 @@ def _evaluated(classifier: Classifier, data: Data, song_temperature: float) -> E
         data.held_out.labels,
         names=data.held_out.names,
         temperature=song_temperature,
+        task=task,
     )
-    return evaluate(tracks, data.held_out.genres)
-
-
-def _figures(found: Evaluation, data: Data) -> Iterator[dict[str, Any]]:
-    """What the file says of its accuracy: a row for windows, and one for tracks."""
-    for unit in ("window", "track"):
-        share: Estimate = getattr(found, f"{unit}_accuracy")
-        yield {
-            "data": f"validation tracks of {data.name}; split: {data.split}",
-            "unit": unit,
-            "n": getattr(found, f"{unit}s"),
-            "correct": getattr(found, f"{unit}s_correct"),
-            "low": round(share.low, 4),
-            "high": round(share.high, 4),
-            "calibration_error": round(getattr(found, f"{unit}_calibration_error"), 4),
-        }
+    return evaluate_task(tracks, data.held_out.genres, task), tracks

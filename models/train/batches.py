@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.train.augment import mixup
+from edge_genre.models.train.objectives import OBJECTIVES
 from edge_genre.models.train.recipes import Recipe
 
 
@@ -21,9 +22,9 @@ def training_batch(tracks: Tracks, recipe: Recipe, step: int) -> tuple[np.ndarra
     # A permutation rather than free draws: no track is left out for long.
     chosen = np.resize(rng.permutation(len(tracks)), recipe.batch)
     x = recipe.augmentation.windows(tracks, chosen, recipe.crop or tracks.spec.n_frames, rng)
-    n_classes = len(tracks.genres)
-    y = np.full((recipe.batch, n_classes), recipe.smoothing / n_classes, np.float32)
-    y[np.arange(recipe.batch), tracks.labels[chosen]] += 1 - recipe.smoothing
+    y = OBJECTIVES[recipe.task.kind].targets(
+        tracks.labels[chosen], len(tracks.genres), recipe.smoothing
+    )
     if tracks.embeddings is not None:
         y = np.hstack([y, tracks.embeddings[chosen]])
     return mixup(x, y, recipe.mix, rng)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from edge_genre.errors import DataError
 from edge_genre.models.networks.songnet import songnet
 from edge_genre.models.networks.tiny import tiny
+from edge_genre.models.train.objectives import OBJECTIVES
 from edge_genre.models.train.recipes import Recipe
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {"songnet": songnet, "tiny": tiny}
@@ -50,12 +51,14 @@ class KerasTrainer:
         self._recipe = recipe
         spec = recipe.spec
         frequency_first = spec.axes == "frequency_first"
-        self._n_classes = n_classes
+        objective = OBJECTIVES[recipe.task.kind]
+        self._n_classes, self._loss_of_labels = n_classes, keras.losses.get(objective.loss)
         self._options = recipe.options | {
             "n_mels": spec.shape[0 if frequency_first else 1],
             "n_classes": n_classes,
             "frequency_first": frequency_first,
             "name": spec.kind,
+            "activation": objective.activation,
         }
         self._n_embedded = n_embedded
         self.model, self.average = self._build(), self._build()
@@ -178,7 +181,7 @@ class KerasTrainer:
 
     def _loss(self, wanted: tf.Tensor, said: tf.Tensor) -> tf.Tensor:
         n = self._n_classes
-        loss = keras.losses.categorical_crossentropy(wanted[:, :n], said[:, :n])
+        loss = self._loss_of_labels(wanted[:, :n], said[:, :n])
         if self._n_embedded:
             error = tf.reduce_mean(tf.square(wanted[:, n:] - said[:, n:]), axis=1)
             loss = loss + self._recipe.embedding * error

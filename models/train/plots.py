@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_genre.models.train.metrics import Step
+from edge_genre.models.train.metrics import RankingStep, Step
 
 
-def plot_history(steps: Sequence[Step], path: Path) -> None:
-    """Draw loss and validation accuracy over the steps."""
+def plot_history(steps: Sequence[Step | RankingStep], path: Path) -> None:
+    """Draw the loss and the figures of the validation part over the steps."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -20,9 +20,9 @@ def plot_history(steps: Sequence[Step], path: Path) -> None:
     left.plot(numbers, [each.train_loss for each in steps], label="training, mixed and smoothed")
     left.plot(numbers, [each.window_loss for each in steps], label="validation windows")
     left.set(xlabel="step", ylabel="cross-entropy")
-    right.plot(numbers, [each.window_accuracy for each in steps], label="validation windows")
-    right.plot(numbers, [each.track_accuracy for each in steps], label="validation tracks")
-    right.set(xlabel="step", ylabel="accuracy", ylim=(0, 1))
+    for label in steps[0].figures:
+        right.plot(numbers, [each.figures[label] for each in steps], label=label)
+    right.set(xlabel="step", ylabel=steps[0].what, ylim=(0, 1))
     for axes in (left, right):
         axes.legend()
         axes.grid(alpha=0.3)

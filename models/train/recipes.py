@@ -14,18 +14,21 @@ from edge_genre.errors import DataError
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.train.augment import Augmentation
 from edge_genre.models.train.cepstral_augment import CepstralAugmentation
+from edge_genre.models.train.objectives import OBJECTIVES
+from edge_genre.task import GENRES, KINDS, Task
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Features that a network can take, and in words."""
+    """Features that a network can take, and in words; and kinds of tasks that it can be for."""
 
     takes: Callable[[FrontEndSpec], bool]
     text: str
+    tasks: tuple[str, ...] = tuple(KINDS)
 
 
 _PICTURES = _Wanted(
-    lambda spec: spec.made_of_levels and len(spec.shape) == 2, "frames of log-mel or MFCC"
+    lambda spec: spec.made_of_levels and len(spec.shape) == 2, "frames of log-mel, MFCC or PCEN"
 )
 _WANTED = {
     "songnet": _PICTURES,
@@ -33,6 +36,7 @@ _WANTED = {
     "five_channel": _Wanted(
         lambda spec: spec.kind == "five_channel" and spec.shape == (5, 40, 130),
         "five_channel of shape (5, 40, 130)",
+        ("single_label",),  # as its published checkpoints
     ),
 }
 
@@ -61,6 +65,7 @@ class Recipe:
     embedding : weight of the teacher embeddings' loss, where there are any, beside the genres'.
     evaluate_every : steps between evaluations and checkpoints.
     augmentation : how far a window may stray.
+    task : what the labels are; its thresholds are none of a recipe's.
     """
 
     name: str = "songnet"
@@ -80,6 +85,7 @@ class Recipe:
     embedding: float = 3.0
     evaluate_every: int = 100
     augmentation: Augmentation | CepstralAugmentation = field(default_factory=Augmentation)
+    task: Task = GENRES
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "evaluate_every"):
@@ -93,6 +99,9 @@ class Recipe:
         values = asdict(self)
         if isinstance(self.front_end, FrontEndSpec):
             values["front_end"] = self.front_end.to_dict()
+        del values["task"]
+        if self.task != GENRES:
+            values["task"] = self.task.to_dict()
         read: dict[str, Any] = json.loads(json.dumps(values))
         return read
 
@@ -101,6 +110,22 @@ class Recipe:
         """The front end."""
         given = self.front_end
         return given if isinstance(given, FrontEndSpec) else FrontEndSpec.preset(given)
+
+    def asking(self, task: Task) -> Self:
+        """The same recipe for another task.
+
+        Raises
+        ------
+        DataError
+            The network is not for such tasks.
+        """
+        if task.kind not in _WANTED[self.network].tasks:
+            raise DataError(
+                f"recipe {self.name}: its network has one answer, but the task is {task.kind}: "
+                "choose another recipe"
+            )
+        smoothing = self.smoothing if OBJECTIVES[task.kind].smoothed else 0.0
+        return replace(self, task=task, smoothing=smoothing)
 
     def hearing(self, front_end: str | FrontEndSpec) -> Self:
         """The same recipe with another front end.

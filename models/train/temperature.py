@@ -21,6 +21,7 @@ from edge_genre.benchmarks.accuracy.confidence import (
 )
 from edge_genre.benchmarks.accuracy.evaluation import Track
 from edge_genre.models.train.metrics import ConfidenceCalibration
+from edge_genre.softmax import sigmoid
 from edge_genre.task import tempered
 
 _TEMPERATURES = np.geomspace(0.2, 5.0, 162)  # 2 % apart, and 1.0 among them
@@ -82,3 +83,31 @@ def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64
         return float(-np.log(np.maximum(right, 1e-9)).mean())
 
     return round(float(min(_TEMPERATURES, key=surprise)), 4)
+
+
+def fit_temperature_of_labels(
+    probabilities: NDArray[np.float32], truth: NDArray[np.bool_]
+) -> float:
+    """The temperature under which labels that each hold or not are likeliest, between 0.2 and 5.
+
+    Parameters
+    ----------
+    probabilities : [shape=(n, labels)]
+    truth : which labels hold [shape=(n, labels)]
+    """
+    wrong = np.where(truth, -1, 1) * _logits(probabilities)
+
+    def surprise(temperature: float) -> float:
+        return float(np.logaddexp(0, wrong / temperature).mean())
+
+    return round(float(min(_TEMPERATURES, key=surprise)), 4)
+
+
+def tempered_labels(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """What dividing the logits by a temperature makes of probabilities that are sigmoids."""
+    return sigmoid(_logits(probabilities) / temperature).astype(np.float32)
+
+
+def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.log(p) - np.log1p(-p)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,21 +25,17 @@ from edge_genre.host.files import writing
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.train.batches import training_batches
 from edge_genre.models.train.metrics import (
-    ConfidenceCalibration,
     History,
     Initial,
-    Metrics,
+    RankingStep,
+    RunMetrics,
     Step,
     read_json,
-    recognised,
-    score,
     write_json,
 )
+from edge_genre.models.train.objectives import OBJECTIVES, Fitted
 from edge_genre.models.train.plots import plot_history
 from edge_genre.models.train.recipes import Recipe
-from edge_genre.models.train.temperature import calibrate_confidence
-
-_CHOSEN = "by windows correct on the validation tracks that the figures are for"
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Run:
     last : the held-out tracks, as the network at the last step classifies them.
     """
 
-    metrics: Metrics
+    metrics: RunMetrics
     last: list[Track]
 
 
@@ -108,6 +104,7 @@ def train(
     DataError
         The folder holds a run of another recipe or of other tracks, or `initial` does not fit.
     """
+    OBJECTIVES[recipe.task.kind].require(data.tracks)
     begun = None if initial is None else Initial(initial.name, _digest(initial))
     training = _Training(data, output, recipe, make_trainer(recipe, data, initial))
     with writing(output):
@@ -125,6 +122,8 @@ class _Training:
         self._data = data
         self._recipe = recipe
         self._trainer = trainer
+        self._objective = OBJECTIVES[recipe.task.kind]
+        self._task = recipe.task.of_labels(data.tracks.genres)
         self._windows, self._owner = data.held_out.windows()
         self._output = output
         self._history_file = output / "history.json"
@@ -175,10 +174,7 @@ class _Training:
                     trainer.save(self._best)
                 write_json(self._history_file, history.to_dict())
                 trainer.keep(self._checkpoint)
-                progress.console.print(
-                    f"step {number}: loss {step.train_loss:.3f}, "
-                    f"windows {step.window_accuracy:.1%}, tracks {step.track_accuracy:.1%}"
-                )
+                progress.console.print(f"step {number}: loss {step.train_loss:.3f}, {step.text}")
         return history
 
     def finish(self, history: History, initial: Initial | None) -> Run:
@@ -186,10 +182,9 @@ class _Training:
         self._trainer.save(self._last)
         last = self._classified()
         self._trainer.load(self._best)
-        best = self._classified()
-        confidence = calibrate_confidence(best)
-        self._trainer.save(self._model, temperature=confidence.temperature)
-        metrics = self._metrics(history, best, confidence, initial)
+        fitted = self._objective.fit(self._classified(), self._data.tracks.genres)
+        self._trainer.save(self._model, temperature=fitted.temperature)
+        metrics = self._metrics(history, fitted, initial)
         metrics.write(self._output)
         plot_history(history.steps, self._output / "history.png")
         return Run(metrics, last)
@@ -197,32 +192,26 @@ class _Training:
     def _classified(self) -> list[Track]:
         """The held-out tracks as the averaged weights classify them."""
         held_out, rows = self._data.held_out, self._trainer.predict(self._windows)
-        return tracks_of_windows(rows, self._owner, held_out.labels, names=held_out.names)
+        return tracks_of_windows(
+            rows, self._owner, held_out.labels, names=held_out.names, task=self._task
+        )
 
-    def _evaluated(self, number: int, losses: list[float]) -> Step:
+    def _evaluated(self, number: int, losses: list[float]) -> Step | RankingStep:
         loss = round(float(np.mean(losses)), 4)
-        return Step(step=number, train_loss=loss, **asdict(score(self._classified())))
+        return self._objective.step(number, loss, self._classified())
 
-    def _metrics(
-        self,
-        history: History,
-        best: list[Track],
-        confidence: ConfidenceCalibration,
-        initial: Initial | None,
-    ) -> Metrics:
+    def _metrics(self, history: History, fitted: Fitted, initial: Initial | None) -> RunMetrics:
         tracks = self._data.tracks
-        per_genre = np.bincount(tracks.labels, minlength=len(tracks.genres))
-        return Metrics(
+        per_genre = self._objective.counts(tracks.labels, len(tracks.genres))
+        return self._objective.metrics(
+            **fitted.values,
             data=self._data.name,
             split=self._data.split,
-            chosen=_CHOSEN,
+            chosen=self._objective.chosen,
             chosen_step=history.best.step,
-            validation=score(best),
             validation_at_last_step=history.steps[-1],
-            confidence=confidence,
-            genres=recognised(best, self._data.held_out.genres),
             training_tracks=len(tracks),
-            training_genres=dict(zip(tracks.genres, per_genre.tolist(), strict=True)),
+            training_genres=dict(zip(tracks.genres, per_genre, strict=True)),
             parameters=self._trainer.parameters,
             seed=self._recipe.seed,
             steps=self._recipe.steps,

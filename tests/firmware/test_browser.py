@@ -19,13 +19,18 @@ from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import Resampler, resampled
 from edge_genre.classifier import Classifier
 from edge_genre.cli import main
+from edge_genre.convert.verify.answer import with_self_test
+from edge_genre.convert.waveform import waveform_spec, with_front_end
 from edge_genre.demo import clip
 from edge_genre.listening.playing import NowPlaying
-from edge_genre.model.file import read
+from edge_genre.model.file import read, write
 from edge_genre.results import WindowResult
+from edge_genre.task import Task
+from tests.support import models_on_the_fly as small
 from tests.support.browser import BUNDLED, PAGE, Server, Visit, launched, playwright, served, site
 from tests.support.browser import waveform_file as waveform
 from tests.support.signals import SIGNALS
+from tests.support.tflite_on_the_fly import tflite_graph
 
 KINDS = ("tflite", "onnx")
 RATE = 22_050
@@ -268,7 +273,8 @@ def test_what_plays_is_smoothed_as_in_python(visit):
     answers = visit.page.evaluate(
         """async ([labels, windows]) => {
             const { NowPlaying } = await import("./playing.js");
-            const now = new NowPlaying(labels);
+            const { GENRES, Task } = await import("./task.js");
+            const now = new NowPlaying(labels, new Task(GENRES, labels));
             return windows.map((window) => now.update(window));
         }""",
         [labels, windows],
@@ -276,6 +282,169 @@ def test_what_plays_is_smoothed_as_in_python(visit):
     assert len({label for label, _ in expected}) == 4
     assert [answer["label"] for answer in answers] == [label for label, _ in expected]
     assert [a["probability"] for a in answers] == pytest.approx([p for _, p in expected])
+
+
+def test_many_labels_are_smoothed_as_in_python(visit):
+    """Each begins, ends and wavers about its threshold on its own, with silence in between."""
+    rng = np.random.default_rng(6)
+    labels = ["calm", "dark", "fast"]
+    task = Task(kind="multi_label", noun="mood", thresholds=(0.5, 0.1, 0.7)).of_labels(labels)
+    means = rng.uniform(0, 1, (24, 3)) * [1, 0.3, 1]
+    means[::4] = 0
+    means = np.repeat(means, 70, axis=0)
+    windows, expected, python = [], [], NowPlaying(task=task)
+    for k, mean in enumerate(means):
+        row = np.clip(mean + rng.normal(0, 0.2, 3), 0, 1).astype(np.float32)
+        silent = k % 200 > 180 or k % 50 == 0
+        known = None if silent else dict(zip(labels, row.tolist(), strict=True))
+        end = 3 + k / 2
+        found = python.update(
+            WindowResult(
+                start=end - 3,
+                end=end,
+                labels=() if silent else tuple(labels[k] for k in task.decide(row)),
+                probabilities=known,
+                level_dbfs=-20,
+                front_end_ms=0,
+                inference_ms=0,
+            )
+        )
+        expected.append((found.label, list(found.labels), found.text, found.probability))
+        windows.append({"end": end, "probabilities": list(known.values()) if known else None})
+    answers = visit.page.evaluate(
+        """async ([labels, task, windows]) => {
+            const { NowPlaying } = await import("./playing.js");
+            const { Task } = await import("./task.js");
+            const now = new NowPlaying(labels, new Task(task, labels));
+            return windows.map((window) => now.update(window));
+        }""",
+        [labels, task.to_dict(), windows],
+    )
+    assert {0, 1, 2} <= {len(held) for _, held, _, _ in expected}
+    assert {"silence", "nothing"} <= {label for label, _, _, _ in expected}
+    for key, column in zip(("label", "labels", "text"), zip(*expected, strict=True), strict=False):
+        assert [answer[key] for answer in answers] == list(column)
+    assert [a["probability"] for a in answers] == pytest.approx([p for *_, p in expected])
+
+
+OUTPUTS = ("probabilities", "logits", "log_probabilities")
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("kind", ["single_label", "multi_label"])
+def test_a_task_decides_as_in_python(visit, kind, output):
+    rng = np.random.default_rng(7)
+    labels = tuple("abcd")
+    task = Task(kind=kind).of_labels(labels)
+    if task.has_thresholds:
+        task = replace(task, thresholds=(0.1, 0.3, 0.5, 0.7))
+    rows = rng.normal(0, 3, (20, 4)).astype(np.float32)
+    if output == "probabilities":
+        rows = 1 / (1 + np.exp(-rows)) + 0.01  # some are above 1, as rounded ones may be
+    elif output == "log_probabilities":
+        rows = -np.abs(rows)
+    rows = rows.astype(np.float32)
+    found = visit.page.evaluate(
+        """async ([labels, values, rows, meaning]) => {
+            const { Task } = await import("./task.js");
+            const task = new Task(values, labels);
+            const made = rows.map((row) => task.probabilities(Float32Array.from(row), meaning));
+            return {
+                probabilities: made.map((row) => [...row]),
+                held: made.map((row) => task.decide(row)),
+                song: [...task.ofSong(made.map((row) => [...row]), 0.8)],
+                nouns: task.nouns,
+            };
+        }""",
+        [labels, task.to_dict(), rows.tolist(), output],
+    )
+    expected = task.probabilities(rows, output)
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
+    assert found["held"] == [task.decide(row) for row in expected]
+    np.testing.assert_allclose(found["song"], task.of_song(expected, 0.8), atol=1e-6)
+    assert found["nouns"] == "genres"
+
+
+MOODS = Task(
+    kind="multi_label", noun="mood", thresholds=(0.2, 0.5, 0.07), explanations=("attention",)
+)
+SPECS = {"log_mel": small.SPEC, "mfcc": small.MFCC.replace(normalize="mean_variance")}
+
+
+def mood_file(kind: str, folder: Path, **changes: Any) -> Path:
+    """A small model of many labels, two inputs and an output that explains, from samples on."""
+    shapes = {name: spec.shape for name, spec in SPECS.items()}
+    if kind == "tflite":
+        graph = tflite_graph(shapes, many=True, explanation="attention")
+    else:
+        shapes = {name: (1, *shape) for name, shape in shapes.items()}
+        graph = small.onnx_graph(shapes, many=True, explanation="attention")
+    graph = with_front_end(graph, SPECS, task=MOODS)
+    spec = waveform_spec(small.SPEC)
+    described = with_self_test(graph, small.info(front_end=spec, task=MOODS, name="moods"))
+    path = folder / f"moods.{kind}"
+    write(path, graph, replace(described, **changes))
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_labels_and_inputs(spare, tmp_path, wav, music, kind):
+    own = mood_file(kind, tmp_path)
+    spare.choose("model", own)
+    spare.shows("about", re.compile("^moods: 3 moods, 1 s at 22050 Hz, .* self-test passed"))
+    path = wav(music)
+    song = Classifier.load(own).classify_file(path, hop=1.0)
+    found = spare.classify(path)
+    assert len({window.labels for window in song.windows}) > 3
+    assert [row["labels"] for row in found] == [list(window.labels) for window in song.windows]
+    assert [row["label"] for row in found] == [window.label for window in song.windows]
+    true = np.array([list(window.probabilities.values()) for window in song.windows])
+    assert np.abs(rows(found) - true).max() < 1e-4
+    probabilities = [window.to_dict()["probability"] for window in song.windows]
+    assert [row["probability"] for row in found] == pytest.approx(probabilities, abs=1e-3)
+    assert spare.text("label") == ", ".join(song.labels)
+    assert "its moods come out" in spare.page.inner_text("header")
+    assert spare.page.get_attribute("#now", "aria-label") == "Moods"
+    bars = spare.page.eval_on_selector_all(
+        "#bars li", "bars => bars.map((bar) => [bar.innerText.split('\\n')[0], bar.className])"
+    )
+    order = sorted(song.probabilities, key=song.probabilities.get, reverse=True)
+    held = [label for label in order if label in song.labels]
+    others = [label for label in order if label not in song.labels]
+    assert bars == [*([label, "holds"] for label in held), *([label, ""] for label in others)]
+    assert spare.mistakes == []
+
+
+def test_a_description_without_task_after_one_with(spare, tmp_path, wav, music):
+    """Nothing of the last model stays."""
+    spare.choose("model", mood_file("onnx", tmp_path))
+    spare.shows("about", re.compile("^moods"))
+    spare.choose("model", waveform("tiny-gtzan.onnx", tmp_path))
+    spare.shows("about", re.compile("^tiny-gtzan: 10 genres"))
+    assert "its genre comes out" in spare.page.inner_text("header")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"format_version": 3}, "its description has version 3; this page reads 1 to 2: update"),
+        ({"format_version": "2"}, "its description has version 2, expected a whole number from 1"),
+        (
+            {"task": MOODS.to_dict() | {"kind": "ranking"}},
+            "its task is ranking, which this page does not know: update the page",
+        ),
+        (
+            {"task": MOODS.to_dict() | {"explanations": []}},
+            "it has outputs y, attention, expected one answer$",
+        ),
+    ],
+)
+def test_descriptions_that_this_page_cannot_follow(spare, tmp_path, change, problem):
+    path = mood_file("onnx", tmp_path)
+    path.write_bytes(small.edited(path.read_bytes(), change))
+    spare.choose("model", path)
+    spare.shows("error", re.compile(f"^moods.onnx: {problem}"))
+    assert spare.page.is_disabled("#listen")
 
 
 def test_nothing_leaves_the_machine(visits, server):
@@ -330,6 +499,7 @@ def test_a_model_that_answers_otherwise_is_refused(spare, tmp_path):
     [
         ("split.tflite", "songnet-gtzan.tflite", "log_mel features, not samples: .* --waveform"),
         ("split.onnx", "songnet-gtzan.onnx", "log_mel features, not samples: .* --waveform"),
+        ("two.onnx", "two", "log_mel and mfcc features, not samples: .* --waveform"),
         ("bare.tflite", b"\x20\0\0\0TFL3" + bytes(60), "says nothing of its labels"),
         ("text.tflite", b"hello" * 20, "no TFLite or ONNX model"),
         ("empty.onnx", b"", "no TFLite or ONNX model"),
@@ -337,6 +507,8 @@ def test_a_model_that_answers_otherwise_is_refused(spare, tmp_path):
     ],
 )
 def test_models_that_cannot_be_used(spare, name, content, problem):
+    if content == "two":
+        content = small.two_inputs_model()
     if isinstance(content, str):
         content = (BUNDLED / content).read_bytes()
     if name.startswith("half"):

@@ -20,12 +20,17 @@ from edge_genre.convert.c.micro import resolver_methods, run_micro, smallest_are
 from edge_genre.convert.c.model import c_model
 from edge_genre.convert.golden.check import check
 from edge_genre.convert.golden.vectors import golden
+from edge_genre.convert.tflite import flatbuffer
 from edge_genre.demo import clip
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEnd
 from edge_genre.model.bundled import find_model
 from edge_genre.model.container import split
+from edge_genre.model.file import write
+from edge_genre.task import Task
+from tests.support import models_on_the_fly as small
 from tests.support.c_compiler import SANITIZED, STRICT, compiled, features, require
+from tests.support.tflite_on_the_fly import tflite_graph
 
 MODEL = find_model("tiny-gtzan")
 
@@ -374,3 +379,94 @@ def test_outputs_that_are_no_probabilities(classifier: Classifier) -> None:
     logits = Classifier.load(MODEL)
     logits.info = replace(classifier.info, output="logits")
     assert "softmax" in c_model(logits)["edge_genre_model.h"]
+
+
+MOODS = Task(kind="multi_label", noun="mood", background="jazz", thresholds=(0.3, 0.5, 1.0))
+
+
+def _small(folder: Path, output: str, task: Task, **graph: str) -> Classifier:
+    path = folder / "small.tflite"
+    many = task.has_thresholds
+    write(
+        path, tflite_graph(output=output, many=many, **graph), small.info(task=task, output=output)
+    )
+    return Classifier.load(path)
+
+
+_HOLDS = """
+#include <stdio.h>
+#include "edge_genre_model.h"
+int main(void) {
+    float outputs[EG_CLASSES];
+    while (fread(outputs, sizeof outputs, 1, stdin) == 1) {
+        for (int i = 0; i < EG_CLASSES; i++)
+            if (outputs[i] >= eg_thresholds[i] && i != EG_BACKGROUND)
+                printf("%s ", eg_labels[i]);
+        printf("\\n");
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "made"),
+    [
+        ("probabilities", lambda p: p),
+        ("logits", lambda p: np.log(p) - np.log1p(-p)),
+        ("log_probabilities", np.log),
+    ],
+)
+def test_labels_that_hold_are_those_of_the_task(tmp_path: Path, output: str, made) -> None:
+    """Thresholds are in the outputs' own unit, so that a chip computes no exponential."""
+    classifier = _small(tmp_path, output, MOODS)
+    write_sources(tmp_path, c_model(classifier))
+    probabilities = np.random.default_rng(1).uniform(0.01, 0.99, (200, 3))
+    with np.errstate(divide="ignore"):
+        rows = made(np.vstack([probabilities, [0.99, 0.99, 1.0]])).astype(np.float32)
+    program = _program(tmp_path, _HOLDS, *SANITIZED)
+    printed = subprocess.run([program], input=rows.tobytes(), capture_output=True, check=True)
+    found = [set(line.decode().split()) for line in printed.stdout.splitlines()]
+    task = classifier.task
+    expected = [
+        {small.LABELS[number] for number in task.decide(task.probabilities(row, output))} - {"jazz"}
+        for row in rows
+    ]
+    assert found == expected
+    assert expected[-1] == {"blues", "rock"}
+    assert {frozenset(each) for each in expected} > {frozenset(), frozenset({"blues"})}
+
+
+def test_what_a_header_says_of_a_task(tmp_path: Path) -> None:
+    header = c_model(_small(tmp_path, "logits", MOODS))["edge_genre_model.h"]
+    assert "a sigmoid makes a probability of each" in header
+    assert "#define EG_BACKGROUND 1" in header
+    assert "A mood each." in header
+    assert "A mood holds where its output is this or more, in the outputs' own unit." in header
+    plain = c_model(_small(tmp_path, "probabilities", Task(noun="mood")))["edge_genre_model.h"]
+    assert "A mood each." in plain
+    assert "eg_thresholds" not in plain
+    assert "EG_BACKGROUND" not in plain
+
+
+def test_the_answer_is_not_the_output_that_explains(tmp_path: Path, stub: Path) -> None:
+    task = replace(MOODS, explanations=("attention",))
+    content = tflite_graph(many=True, explanation="attention")
+    graph = flatbuffer.parse(content)
+    graph.subgraphs[0].outputs = graph.subgraphs[0].outputs[::-1].copy()
+    path = tmp_path / "small.tflite"
+    write(path, flatbuffer.pack(graph), small.info(task=task))
+    example = c_model(Classifier.load(path))["edge_genre_micro.cc"]
+    assert "interpreter->output(1)" in example
+
+
+def test_several_inputs_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "two.tflite"
+    shapes = {each.name: each.front_end.shape for each in small.TWO_INPUTS}
+    write(path, tflite_graph(shapes), small.info(inputs=small.TWO_INPUTS))
+    for option in ("--c-array", "--c-tables"):
+        code, said = _run(path, option, tmp_path / "c")
+        assert code == 1
+        expected = f"{path}: takes log_mel and mfcc, and the C export is for models with one input"
+        assert expected in " ".join(said.split())
+    assert not (tmp_path / "c").exists()

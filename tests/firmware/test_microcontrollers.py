@@ -15,7 +15,11 @@ from edge_genre.convert.c.code import write_sources
 from edge_genre.convert.c.model import c_model
 from edge_genre.frontend import PRESETS
 from edge_genre.model.bundled import find_model
+from edge_genre.model.file import write
+from edge_genre.task import Task
 from tests.support.c_compiler import SOURCES, STRICT, require
+from tests.support.models_on_the_fly import info
+from tests.support.tflite_on_the_fly import tflite_graph
 
 PAGE = SOURCES.parent / "microcontrollers.md"
 
@@ -75,13 +79,17 @@ def test_the_front_ends_are_as_the_page_says(preset: str, model: str) -> None:
     assert _number(row[3]) == pytest.approx(measured.instructions / 1e6, rel=0.3)
 
 
-def test_the_program_on_the_page_compiles(tmp_path: Path) -> None:
+def test_the_programs_on_the_page_compile(tmp_path: Path) -> None:
     require("gcc")
-    (program,) = re.findall(r"```c\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (tmp_path / "main.c").write_text(program)
-    write_sources(tmp_path, c_model(Classifier.load("tiny-gtzan")))
-    command = ["gcc", *STRICT, f"-I{tmp_path}", f"-I{SOURCES}", "-c", "main.c", "-o", "main.o"]
-    subprocess.run(command, check=True, cwd=tmp_path)
+    of_one, of_many = re.findall(r"```c\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    task = Task(kind="multi_label", noun="mood", background="rock")
+    tagger = tmp_path / "tagger.tflite"
+    write(tagger, tflite_graph(many=True), info(task=task))
+    for name, program in (("tiny-gtzan", of_one), (str(tagger), of_many)):
+        (tmp_path / "main.c").write_text(program)
+        write_sources(tmp_path, c_model(Classifier.load(name)))
+        command = ["gcc", *STRICT, f"-I{tmp_path}", f"-I{SOURCES}", "-c", "main.c", "-o", "main.o"]
+        subprocess.run(command, check=True, cwd=tmp_path)
 
 
 def test_links_and_names_of_the_page() -> None:

@@ -47,7 +47,7 @@ class FiveChannel(MfccDeltas):
 
     @property
     def made_of_levels(self) -> bool:
-        """Beats and chroma need spectra."""
+        """Beats and chroma are made of more."""
         return False
 
     @property

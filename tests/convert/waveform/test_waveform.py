@@ -187,7 +187,7 @@ def test_features_are_those_of_the_numpy_front_end(kind: str, name: str, report)
     report(f"{kind} {name}: features off by {worst:.1e} of the largest at most")
 
 
-@settings(max_examples=25)
+@settings(max_examples=100)
 @given(spec=specs(*(n for n in kinds.names() if FrontEndSpec(kind=n).no_graph is None)))
 def test_whatever_a_specification_says(spec: FrontEndSpec) -> None:
     samples = music(spec.window_samples, spec.sample_rate, seed=5)

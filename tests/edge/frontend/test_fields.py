@@ -198,30 +198,6 @@ def test_nothing_is_made_of_silence(how: str) -> None:
 
 @settings(max_examples=60)
 @given(spec=specs())
-def test_rows_of_frames_do_not_depend_on_the_window(spec: FrontEndSpec) -> None:
-    """What `of_frames` leaves out changes features, and the rows that they are made of never."""
-    plain = spec.of_frames()
-    assert plain.of_frames() == plain
-    if not isinstance(spec, Framed):
-        return
-    assert isinstance(plain, Framed)
-    rows = []
-    for each in (spec, plain):
-        spectrum, computation = PowerSpectrum(each, np.float64), each.computation(np.float64)
-        spectrum.samples[:] = SAMPLES[: spec.window_samples]
-        spectrum.pad()
-        frames = range(min(each.n_frames, spectrum.block_frames))
-        found = [np.zeros((len(frames), width)) for width in computation.widths]
-        computation.analyse(spectrum.power([frames]), found)
-        rows.append(found)
-        if each.made_of_levels:
-            assert computation.widths == (each.n_mels,)
-    for one, other in zip(*rows, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-@settings(max_examples=60)
-@given(spec=specs())
 def test_files_of_old_and_new_format(spec: FrontEndSpec) -> None:
     """What 0.1.0 did not know is left out at its default, and asks for format 2 otherwise."""
     values = spec.to_dict()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from edge_genre import Classifier
 from edge_genre.audio.file import AudioFile
 from edge_genre.audio.resample import resampled
+from edge_genre.benchmarks.accuracy.features_file import TOP_DB, decibels
 from edge_genre.benchmarks.accuracy.levels import features_of
 from edge_genre.frontend import PRESETS, FrontEnd, FrontEndSpec
 from edge_genre.models.data.corpus import Tracks
@@ -138,6 +141,19 @@ def test_faster_and_slower_windows_keep_edges_and_meet_the_frames_between() -> N
         np.testing.assert_array_equal(crop[-2:], sound.last[nearest])
 
 
+def test_crops_shorter_than_a_window_have_its_edges() -> None:
+    """Recipes may train on parts of a window, however short, from anywhere in a track."""
+    spec = PRESETS["log-mel"]
+    sound = Levels(spec)(music(7 * spec.sample_rate, spec.sample_rate))
+    for n_frames in (2, 3, 20):
+        for start in (0, 8, len(sound) - n_frames):
+            crop = sound.crop(start, 1.0, n_frames, blend=True)
+            assert crop.shape == (n_frames, spec.n_mels)
+            assert np.isfinite(crop).all()
+    np.testing.assert_array_equal(crop[-2:], sound.last[-1])
+    np.testing.assert_array_equal(sound.crop(8, 1.0, 20, blend=True)[:2], sound.first[2])
+
+
 def test_chunks_are_windows() -> None:
     spec = PRESETS["log-mel"]
     sound = Levels(spec)(music(7 * spec.sample_rate, spec.sample_rate))
@@ -161,3 +177,41 @@ def test_from_a_file_too(name: str, tmp_path: Path) -> None:
         assert len(windows) == 2
         for number, window in enumerate(windows):
             close(window, heard(spec, samples, number * spec.window_samples))
+
+
+@pytest.mark.slow
+def test_what_a_features_file_leaves_out(clips: Path, report: Callable[[str], None]) -> None:
+    """Real windows as the device computes them, cut from a track's frames, and kept as bytes."""
+    classifier = Classifier.load()
+    spec = classifier.spec
+    store, n_frames = Levels(spec), spec.n_frames
+    first, others, changed = [], [], []
+    for path in sorted(clips.glob("*.opus"))[::3]:
+        with AudioFile(path) as source:
+            sound = store(resampled(source, spec.sample_rate))
+        columns = Stored.of_columns(sound.frames, n_frames)
+        loudest = sound.frames.max()
+        share = np.clip((columns.windows - loudest) / TOP_DB + 1, 0, 1)
+        as_bytes = decibels(np.rint(share * 255).astype(np.uint8))
+        starts = np.arange(len(columns.windows)) * n_frames
+        device, cut, kept = (
+            features_of(spec, windows)
+            for windows in (
+                np.stack([sound.crop(start, 1.0, n_frames, blend=False) for start in starts]),
+                columns.windows,
+                as_bytes,
+            )
+        )
+        first.append(np.abs(device - cut)[:, 0])
+        others.append(np.abs(device - kept)[:, 1:])
+        said = [np.stack([classifier.run(x) for x in some]) for some in (device, cut, kept)]
+        changed.append([(row.argmax(1) != said[0].argmax(1)) for row in said[1:]])
+    edges, in_bytes = np.concatenate(changed, axis=1).mean(axis=1)
+    report(
+        f"{sum(map(len, first))} windows of {len(first)} clips: without its own edge a window's "
+        f"first frame differs by {np.concatenate(first).mean():.2f} standard deviations and "
+        f"{edges:.1%} of the genres; as bytes, the others by {np.concatenate(others).mean():.3f}, "
+        f"and {in_bytes:.1%}"
+    )
+    assert np.concatenate(others).mean() < 0.03
+    assert max(edges, in_bytes) < 0.04

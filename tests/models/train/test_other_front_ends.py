@@ -66,7 +66,9 @@ def test_files_hear_what_training_saw(
     network = keras.models.load_model(tmp_path / "model.keras")
     classifiers = [Classifier.load(path) for path in values["files"]]
     assert {Path(path).suffix for path in values["files"]} == {".tflite", ".onnx"}
-    worst, said = 0.0, []
+    # In 8 bits, and in float.
+    limits = [0.05 if path.endswith(".tflite") else 1e-4 for path in values["files"]]
+    worst, compared, said = 0.0, 0, []
     for part in (data.tracks, data.held_out):
         seen, owner = part.windows()
         answers = network.predict(seen, verbose=0)
@@ -75,19 +77,22 @@ def test_files_hear_what_training_saw(
                 samples = resampled(source, spec.sample_rate)
             size, windows = spec.window_samples, seen[owner == number]
             heard = np.stack(
-                [FrontEnd(spec)(samples[k * size :][:size]) for k in range(len(windows))]
+                [FrontEnd(spec)(samples[k * size : (k + 1) * size]) for k in range(len(windows))]
             )
             scale = max(1, np.abs(heard).max())
             worst = max(worst, np.abs(heard - windows).max() / scale)
-            for classifier in classifiers:
+            for near, classifier in zip(limits, classifiers, strict=True):
                 assert classifier.spec == spec
                 song = classifier.classify_file(path)
                 for window, answer in zip(song.windows, answers[owner == number], strict=False):
                     assert window.label == classifier.labels[answer.argmax()]
-                    said.append(window.label)
-    report(f"{name}: {len(said)} windows' genres equal, features within {worst:.1e} of the largest")
+                    found = [*(window.probabilities or {}).values()]
+                    np.testing.assert_allclose(found, answer, atol=near)
+                    compared += 1
+        said.append(answers)
+    report(f"{name}: {compared} windows' genres equal, features within {worst:.1e} of the largest")
     assert worst < 1e-5
-    assert set(said) == {"full", "thin"}
+    assert np.ptp(np.concatenate(said)[:, 0]) > 0.01  # windows are not all the same to it
     recipe = json.loads((tmp_path / "metrics.json").read_text())["recipe"]
     assert recipe["front_end"] == name
     assert f"--frontend {name}" in classifiers[0].info.training["recipe"]
@@ -109,7 +114,11 @@ def test_a_spec_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("recipe", "front_end", "message"),
     [
-        ("songnet", "five-channel", "takes frames of log-mel or MFCC, .* five_channel of shape"),
+        (
+            "songnet",
+            "five-channel",
+            "takes frames of log-mel, MFCC or PCEN, .* five_channel of shape",
+        ),
         ("tiny", "three-channel", r"gives mfcc_deltas of shape \(40, 130, 3\): choose another"),
         ("five-channel", "log-mel", r"takes five_channel of shape \(5, 40, 130\), but the"),
     ],

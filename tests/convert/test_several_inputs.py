@@ -231,3 +231,37 @@ def test_each_label_may_hold(windows: Path, tmp_path: Path) -> None:
         parity = read(file).info.parity
         assert parity["label_agreement"] >= 0.9
         assert parity["max_difference_allowed"] == 1e-4
+
+
+def test_an_output_that_explains_is_kept_on_request(windows: Path, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(4)
+    mel = keras.Input(MEL.shape, name="log_mel")
+    steps = layers.Conv1D(16, 3, padding="same", activation="relu")(mel)
+    weights = layers.Softmax(axis=1)(layers.Dense(1)(steps))
+    context = layers.Flatten()(layers.Dot(axes=1)([weights, steps]))
+    genre = layers.Dense(len(LABELS), activation="softmax")(context)
+    bpm = layers.Dense(1)(context)
+    model = keras.Model(mel, {"attention": weights, "bpm": bpm, "genre": genre})
+    model.save(tmp_path / "model.keras")
+    with np.load(windows) as arrays:
+        np.savez(tmp_path / "mel.npz", X=arrays["log_mel"])
+    report = convert(
+        tmp_path / "model.keras",
+        output=tmp_path,
+        to=("tflite", "onnx"),
+        quantize=["fp32"],
+        labels=LABELS,
+        front_end=MEL,
+        calibrate=tmp_path / "mel.npz",
+        explain=["attention"],
+    )
+    assert [result.status for result in report.results] == ["kept"] * 2, list(report.problems())
+    assert "genre is the answer; left out: bpm" in next(report.problems())
+    samples = signal(9, n_samples=MEL.window_samples, rate=MEL.sample_rate)
+    expected = model.predict(FrontEnd(MEL)(samples)[np.newaxis], verbose=0)
+    for file in report.files:
+        classifier = Classifier.load(file)
+        assert classifier.info.task.explanations == ("attention",)
+        row, explained = classifier.engine.explain(FrontEnd(MEL)(samples))
+        np.testing.assert_allclose(row, expected["genre"][0], atol=1e-5)
+        np.testing.assert_allclose(explained["attention"], expected["attention"].ravel(), atol=1e-5)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
-
-import numpy as np
 
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.isolation import Outcome
 from edge_genre.convert.tasks import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
 
-_LARGEST_LOGIT = 1e9
+
+def _logit(probability: float) -> float:
+    # None is large enough for a probability of 1; infinity cannot be written as JSON.
+    return math.log(probability / (1 - probability)) if probability < 1 else 1e9
+
+
+# What makes outputs of probabilities again.
+_INVERSES: dict[str, Callable[[float], float]] = {"sigmoid": _logit, "exponential": math.log}
 
 
 class Maker:
@@ -89,11 +96,9 @@ class Maker:
         """From which outputs of the exact graph on labels hold, where each holds or not."""
         if not self._task.has_thresholds:
             return None
-        thresholds = np.array(self._task.thresholds)
-        if self._original.output == "logits":
-            with np.errstate(divide="ignore"):  # no logit is large enough for a threshold of 1
-                thresholds = np.minimum(np.log(thresholds / (1 - thresholds)), _LARGEST_LOGIT)
-        return tuple(thresholds.tolist())
+        operator = self._task.operator(self._original.output)
+        undone = (lambda edge: edge) if operator is None else _INVERSES[operator]
+        return tuple(undone(threshold) for threshold in self._task.thresholds)
 
     def _export(self) -> Outcome[Made]:
         return self._children.run(WriteONNX(self._original.opening, str(self._exact)))

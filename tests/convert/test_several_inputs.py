@@ -265,3 +265,44 @@ def test_an_output_that_explains_is_kept_on_request(windows: Path, tmp_path: Pat
         row, explained = classifier.engine.explain(FrontEnd(MEL)(samples))
         np.testing.assert_allclose(row, expected["genre"][0], atol=1e-5)
         np.testing.assert_allclose(explained["attention"], expected["attention"].ravel(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"chroma": (43, 13)}, "--input-shape is of chroma, but the inputs are log_mel and mfcc"),
+        ((43, 13), "--input-shape is of one input without a name, but the inputs are log_mel"),
+    ],
+)
+def test_shapes_of_inputs_that_there_are_not(shape, message: str, tmp_path: Path) -> None:
+    path, _ = keras_source(tmp_path)
+    with pytest.raises(ConversionError, match=message):
+        convert(
+            path, output=tmp_path, labels=LABELS, front_end=SPECS, input_shape=shape, calibrate=path
+        )
+
+
+def test_logits_of_labels_on_their_own(windows: Path, tmp_path: Path) -> None:
+    """Which the option alone says. TFLite files give probabilities, ONNX files what the model does."""
+    two_inputs(None).save(tmp_path / "tags.keras")
+    with np.load(windows) as arrays:
+        given = dict(arrays)
+    logits = keras.models.load_model(tmp_path / "tags.keras").predict(given, verbose=0)
+    report = convert(
+        tmp_path / "tags.keras",
+        output=tmp_path,
+        to=("tflite", "onnx"),
+        quantize=["fp32", "int8"],
+        labels=LABELS,
+        front_end=SPECS,
+        calibrate=windows,
+        task="multi-label",
+        force=True,  # of 8 bits, whatever the gate says of random weights
+    )
+    for result, output in zip(report.results, ["probabilities"] * 2 + ["logits"] * 2, strict=True):
+        assert result.path is not None, result.message
+        classifier = Classifier.load(result.path)
+        assert (classifier.info.output, classifier.task.has_thresholds) == (output, True)
+        rows = np.stack([classifier.run(*(given[name][n] for name in SPECS)) for n in range(20)])
+        atol = 1e-5 if result.quantization == "fp32" else 0.1
+        np.testing.assert_allclose(rows, 1 / (1 + np.exp(-logits[:20])), atol=atol)

@@ -38,7 +38,7 @@ def _shapes(
         sizes = text.split(",")
         if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
             raise click.BadParameter(f"{value!r} is not a shape such as 1,128,130.")
-        if name in found or ("" in found and name):
+        if name in found or (found and "" in (name, *found)):
             raise click.BadParameter(f"{value!r} is not NAME=N,N,... with another input's name.")
         found[name] = tuple(int(size) for size in sizes)
     return found.get("", found) or None

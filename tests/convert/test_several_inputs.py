@@ -283,7 +283,7 @@ def test_shapes_of_inputs_that_there_are_not(shape, message: str, tmp_path: Path
 
 
 def test_logits_of_labels_on_their_own(windows: Path, tmp_path: Path) -> None:
-    """Which the option alone says. TFLite files give probabilities, ONNX files what the model does."""
+    """Which the option alone says; ONNX files give what the model gives."""
     two_inputs(None).save(tmp_path / "tags.keras")
     with np.load(windows) as arrays:
         given = dict(arrays)

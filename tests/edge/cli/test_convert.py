@@ -120,6 +120,7 @@ def test_labels_on_their_own_are_counted() -> None:
         (["--input-shape", "mfcc=130,x"], "'mfcc=130,x' is not a shape"),
         (["--input-shape", "a=3", "--input-shape", "a=4"], "'a=4' is not NAME=N,N"),
         (["--input-shape", "3", "--input-shape", "a=4"], "'a=4' is not NAME=N,N"),
+        (["--input-shape", "a=4", "--input-shape", "3"], "'3' is not NAME=N,N"),
         (["--frontend", "mel=log-mel", "--frontend", "mfcc-13"], "'mfcc-13' is not NAME=SPEC"),
         (["--task", "several"], "'several' is not one of"),
     ],

@@ -32,7 +32,7 @@ def _shapes(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
     """Of the only input, or of inputs by their names."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for value in values:
         name, _, text = value.rpartition("=")
         sizes = text.split(",")

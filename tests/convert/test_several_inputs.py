@@ -175,17 +175,26 @@ def test_front_ends_that_do_not_fit(front_end, error, message: str, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
-def test_one_front_end_goes_into_a_graph(windows: Path, tmp_path: Path) -> None:
+def test_both_front_ends_go_into_a_graph(windows: Path, tmp_path: Path) -> None:
     path, _ = keras_source(tmp_path)
-    with pytest.raises(ConversionError, match="takes log_mel and mfcc, and a waveform file"):
-        convert(
-            path,
-            output=tmp_path,
-            labels=LABELS,
-            front_end=SPECS,
-            calibrate=windows,
-            waveform=True,
-        )
+    report = convert(
+        path,
+        output=tmp_path,
+        to=("tflite", "onnx"),
+        quantize=["fp32"],
+        labels=LABELS,
+        front_end=SPECS,
+        calibrate=windows,
+        waveform=True,
+    )
+    assert [result.status for result in report.results] == ["kept"] * 2, list(report.problems())
+    samples = signal(9, n_samples=MEL.window_samples, rate=MEL.sample_rate)
+    given = {name: FrontEnd(spec)(samples)[np.newaxis] for name, spec in SPECS.items()}
+    (expected,) = keras.models.load_model(path).predict(given, verbose=0)
+    for file in report.files:
+        classifier = Classifier.load(file)
+        assert [each.front_end.kind for each in classifier.info.inputs] == ["waveform"]
+        np.testing.assert_allclose(classifier.probabilities(samples), expected, atol=1e-3)
 
 
 def test_each_label_may_hold(windows: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ export function answer(labels, probabilities, names) {
   return {
     label,
     labels,
-    text: labels.join(", ") || label,
+    text: labels.join("; ") || label,
     probability: probabilities?.[names.indexOf(label)] ?? 0,
     probabilities,
   };

@@ -115,7 +115,7 @@ export class View {
   /** @param {object} window as the worker gives it */
   window({ start, end, text, labels, probabilities, level, milliseconds }) {
     const of = (label) => percent(probabilities[this.#labels.indexOf(label)]);
-    const sure = labels.map(of).join(", ");
+    const sure = labels.map(of).join("; ");
     const row = byId("windows").insertRow();
     for (const cell of [
       `${clock(start)}–${clock(end)}`,

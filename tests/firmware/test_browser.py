@@ -402,7 +402,7 @@ def test_many_labels_and_inputs(spare, tmp_path, wav, music, kind):
     assert np.abs(rows(found) - true).max() < 1e-4
     probabilities = [window.to_dict()["probability"] for window in song.windows]
     assert [row["probability"] for row in found] == pytest.approx(probabilities, abs=1e-3)
-    assert spare.text("label") == ", ".join(song.labels)
+    assert spare.text("label") == "; ".join(song.labels)
     assert "its moods come out" in spare.page.inner_text("header")
     assert spare.page.get_attribute("#now", "aria-label") == "Moods"
     bars = spare.page.eval_on_selector_all(

@@ -90,7 +90,7 @@ def test_files_hear_what_training_saw(
         said.append(answers)
     report(f"{name}: {compared} windows' genres equal, features within {worst:.1e} of the largest")
     assert worst < 1e-5
-    assert np.ptp(np.concatenate(said)[:, 0]) > 0.01  # windows are not all the same to it
+    assert np.ptp(np.concatenate(said)[:, 0]) > 1e-3  # ten times what files may differ by
     recipe = json.loads((tmp_path / "metrics.json").read_text())["recipe"]
     assert recipe["front_end"] == name
     assert f"--frontend {name}" in classifiers[0].info.training["recipe"]

@@ -7,7 +7,9 @@ loaded: each step runs in a process of its own.
 - ``options``, ``pipeline``, ``report``: what is asked for, the order of the steps, what came of it.
 - ``original``, ``making``, ``joining``, ``keeping``: the model on real windows, its formats, their
   front ends, their files.
+- ``outputs``, ``activations``, ``meaning``: which output is the answer, and what it means.
 - ``tasks``, ``worker``, ``isolation``: single steps, and the processes that they run in.
+- ``tensors``, ``batches``: windows on their way into a model, an array an input.
 - ``sources``: readers of Keras, SavedModel, PyTorch, ONNX and TFLite files.
 - ``tflite``, ``onnx``, ``onnx_to_tf``, ``quantization``, ``waveform``: the writers.
 - ``verify``: what a file is compared with, and how far apart they may be.

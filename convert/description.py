@@ -12,8 +12,8 @@ from edge_genre.convert.meaning import Meaning
 from edge_genre.convert.options import ConversionOptions
 from edge_genre.convert.tflite.metadata import check_metadata
 from edge_genre.errors import ConversionError, ModelError
-from edge_genre.frontend import FrontEndSpec
 from edge_genre.model.file import ModelInfo, read
+from edge_genre.model.input import Input
 from edge_genre.task import GENRES, THRESHOLD, Task
 
 INSIDE = "front_end_in_graph"
@@ -98,9 +98,16 @@ def described(source: Path, options: ConversionOptions) -> Description:
     return Description(info, None, {})
 
 
-def inside_graph(spec: FrontEndSpec) -> dict[str, Any]:
-    """What a file's provenance says of the front end that its graph has."""
-    return {INSIDE: spec.to_dict(), f"{INSIDE}_hash": spec.hash}
+def inside_graph(inputs: Sequence[Input]) -> dict[str, Any]:
+    """What a file's provenance says of the front end that its graph has; of several, by name."""
+    specs = {each.name: each.front_end for each in inputs}
+    if len(specs) == 1:
+        (spec,) = specs.values()
+        return {INSIDE: spec.to_dict(), f"{INSIDE}_hash": spec.hash}
+    return {
+        INSIDE: {name: spec.to_dict() for name, spec in specs.items()},
+        f"{INSIDE}_hash": {name: spec.hash for name, spec in specs.items()},
+    }
 
 
 def _own(source: Path, own: ModelInfo, options: ConversionOptions) -> Description:

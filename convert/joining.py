@@ -34,13 +34,13 @@ class Joiner:
 
     def __init__(self, conversion: Conversion) -> None:
         self._conversion, self._options = conversion, conversion.options
-        self._spec = require_graph(conversion.description.info.front_end)
-        spec, data = waveform_spec(self._spec), self._options.music
+        info = conversion.description.info
+        spec, data = waveform_spec(require_graph(info.front_end)), self._options.music
         windows = load_windows(
             data if data is not None and data.is_dir() else None,  # a file holds features
             inputs=one_input(spec.shape),
             specs=[spec],
-            labels=conversion.description.info.labels,
+            labels=info.labels,
             wanted=min(_WINDOWS, max(1, _SAMPLES // spec.window_samples)),
         )
         self._samples, self._origin = conversion.folder / "samples.npy", windows.origin
@@ -58,7 +58,10 @@ class Joiner:
                 graph=str(graph),
                 suffix=result.suffix,
                 target=self._options.target,
-                front_end=self._spec.to_dict(),
+                front_ends={
+                    each.name: each.front_end.to_dict()
+                    for each in self._conversion.description.info.inputs
+                },
                 output=self._conversion.output_of(result.suffix),
                 task=self._conversion.task.to_dict(),
                 samples=str(self._samples),

@@ -48,14 +48,14 @@ def keep(result: FormatResult, graph: bytes, conversion: Conversion) -> Path:
 
 def _info(result: FormatResult, conversion: Conversion) -> ModelInfo:
     options, original = conversion.options, conversion.original
-    spec, inside = conversion.description.info.front_end, conversion.description.inside
+    inputs, inside = conversion.description.info.inputs, conversion.description.inside
     output = conversion.output_of(result.suffix)
     if options.waveform:
-        assert spec is not None
-        spec, inside, output = waveform_spec(spec), inside_graph(spec), "probabilities"
+        inside, output = inside_graph(inputs), "probabilities"
+        inputs = audio_input(waveform_spec(inputs[0].front_end))
     return replace(
         conversion.description.info,
-        inputs=audio_input(spec) if options.waveform else conversion.description.info.inputs,
+        inputs=inputs,
         output=output,
         quantization=result.quantization,
         provenance={

@@ -6,13 +6,10 @@ import shutil
 from concurrent.futures import Executor
 from pathlib import Path
 
-import numpy as np
-
 from edge_genre.convert.conversion import Conversion
+from edge_genre.convert.edges import edges
 from edge_genre.convert.isolation import Outcome
 from edge_genre.convert.tasks import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
-
-_LARGEST_LOGIT = 1e9
 
 
 class Maker:
@@ -77,23 +74,16 @@ class Maker:
             shutil.copyfile(self._exact, graph)
             return exported
         inputs = self._original.opening.inputs
-        calibration = self._original.calibration if quantization == "int8" else None
+        calibration = held = None
+        if quantization == "int8":
+            calibration = self._original.calibration
+            if self._task.has_thresholds:
+                held = edges(self._task, self._original.output)
         return self._children.run(
             QuantizeONNX(
-                *(str(self._exact), str(graph), quantization, calibration, inputs),
-                edges=self._edges() if quantization == "int8" else None,
+                str(self._exact), str(graph), quantization, calibration, inputs, edges=held
             )
         )
-
-    def _edges(self) -> tuple[float, ...] | None:
-        """From which outputs of the exact graph on labels hold, where each holds or not."""
-        if not self._task.has_thresholds:
-            return None
-        thresholds = np.array(self._task.thresholds)
-        if self._original.output == "logits":
-            with np.errstate(divide="ignore"):  # no logit is large enough for a threshold of 1
-                thresholds = np.minimum(np.log(thresholds / (1 - thresholds)), _LARGEST_LOGIT)
-        return tuple(thresholds.tolist())
 
     def _export(self) -> Outcome[Made]:
         return self._children.run(WriteONNX(self._original.opening, str(self._exact)))

@@ -86,7 +86,7 @@ def meaning(
 def _output(rows: Rows) -> str:
     if _adds_up(rows):
         return "probabilities"
-    if (rows <= 1e-6).all() and np.allclose(np.exp(rows).sum(axis=1), 1, atol=1e-2):
+    if _are_logarithms(rows):
         return "log_probabilities"
     return "probabilities" if may_be_probabilities(rows) else "logits"
 
@@ -95,11 +95,15 @@ def _excluding(rows: Rows, activation: str | None, output: str) -> str:
     """Why labels exclude each other, in words; nothing if they need not."""
     if activation == SOFTMAX:
         return "its last operator is a softmax"
-    if output == "log_probabilities":
-        return "its outputs are log-probabilities"
+    if output == "log_probabilities" and _are_logarithms(rows):
+        return "its outputs are log-probabilities that add up to 1"
     if output == "probabilities" and activation != SIGMOID and _adds_up(rows):
         return "its outputs add up to 1"
     return ""
+
+
+def _are_logarithms(rows: Rows) -> bool:
+    return bool((rows <= 1e-6).all() and np.allclose(np.exp(rows).sum(axis=1), 1, atol=1e-2))
 
 
 def _adds_up(rows: Rows) -> bool:

@@ -110,8 +110,9 @@ def run_original(
     facts = required(source, children.run(task))
     # From here on all is in the model's own order.
     order = matched([each.name for each in facts.inputs], names)
-    for path, each in zip(paths, (windows, calibration), strict=True):
-        save(path, [each.features[index] for index in order])
+    if order != sorted(order):
+        for path, each in zip(paths, (windows, calibration), strict=True):
+            save(path, [each.features[index] for index in order])
     rows = np.load(outputs)
     found_out = described.known or _meaning(source, rows, facts, options)
     return Original(

@@ -112,12 +112,8 @@ def _converted(
     description = described(source, options)
     if options.waveform:
         require_graph(description.info.front_end)
-    if options.waveform and len(description.info.inputs) > 1:
-        names = " and ".join(each.name for each in description.info.inputs)
-        raise ConversionError(
-            f"{source}: takes {names}, and a waveform file has one front end in its graph: leave "
-            "--waveform out"
-        )
+        for each in description.info.inputs:
+            require_graph(each.front_end)
     original = run_original(source, options, description, folder, children)
     inputs = [each.name for each in original.opening.inputs]
     description = description.completed(original.meaning, inputs, options)

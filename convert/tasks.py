@@ -200,9 +200,10 @@ class FindDrift(Task[Drifts]):
 
 @dataclass(frozen=True)
 class JoinFrontEnd(Task[Joined]):
-    """Put the front end into a graph, and run both forms on windows of ``samples``, in turns.
+    """Put front ends into a graph, and run both forms on windows of ``samples``, in turns.
 
-    ``joined`` is where the graph goes, ``outputs`` where both forms' probabilities go (``.npz``).
+    ``front_ends`` are by the names of its inputs; ``joined`` is where the graph goes, ``outputs``
+    where both forms' probabilities go (``.npz``).
     """
 
     result = Joined
@@ -210,7 +211,7 @@ class JoinFrontEnd(Task[Joined]):
     graph: str
     suffix: str
     target: str
-    front_end: dict[str, Any]
+    front_ends: dict[str, dict[str, Any]]
     output: str
     task: dict[str, Any]
     samples: str

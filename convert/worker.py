@@ -24,7 +24,8 @@ from edge_genre.convert.sources import TrainedModel, open_model
 from edge_genre.convert.tensors import Arrays, TensorSpec, load, matched, reshaped
 from edge_genre.engines import Engine
 from edge_genre.errors import ConversionError, EdgeGenreError, one_line
-from edge_genre.frontend import FrontEnd, FrontEndSpec
+from edge_genre.frontend import FrontEndSpec
+from edge_genre.frontend.together import FrontEnds
 from edge_genre.host.record import Record
 from edge_genre.model.file import ModelFile
 from edge_genre.task import Task
@@ -141,18 +142,20 @@ def join_front_end(task: tasks.JoinFrontEnd) -> tasks.Joined:
     from edge_genre.convert.verify.graph_facts import graph_facts
     from edge_genre.convert.waveform import with_front_end
 
-    spec = FrontEndSpec.from_dict(task.front_end)
+    specs = {name: FrontEndSpec.from_dict(each) for name, each in task.front_ends.items()}
     alone = Path(task.graph).read_bytes()
-    joined = with_front_end(alone, spec, output=task.output, task=Task.from_dict(task.task))
+    joined = with_front_end(alone, specs, output=task.output, task=Task.from_dict(task.task))
     Path(task.joined).write_bytes(joined)
-    front_end = FrontEnd(spec)
-    classifier = _engine(task, alone, spec.shape, task.output)
-    whole = _engine(task, joined, (spec.window_samples,), "probabilities")
+    front_ends = FrontEnds(tuple(specs.values()))
+    shapes = {name: spec.shape for name, spec in specs.items()}
+    classifier = _engine(task, alone, shapes, task.output)
+    samples = np.load(task.samples, mmap_mode="r")
+    whole = _engine(task, joined, samples.shape[1:], "probabilities")
     rows: list[list[NDArray[np.float32]]] = [[], []]
     seconds: list[list[float]] = [[], []]
-    for window in np.load(task.samples, mmap_mode="r"):
+    for window in samples:
         window = np.array(window)
-        for form, run in enumerate((lambda x: classifier.run(front_end(x)), whole.run)):
+        for form, run in enumerate((lambda x: classifier.run(*front_ends(x)), whole.run)):
             begin = time.perf_counter()
             rows[form].append(run(window))
             seconds[form].append(time.perf_counter() - begin)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from edge_genre.convert.c.micro import (
     smallest_arena,
 )
 from edge_genre.convert.c.tables import c_tables
+from edge_genre.convert.edges import edges
 from edge_genre.convert.tflite.flatbuffer import parse, schema
 from edge_genre.convert.verify.graph_facts import multiply_accumulates
 from edge_genre.engines.tensor import bare_name
@@ -179,14 +179,6 @@ _OUTPUTS = {
         "log_probabilities": "The outputs are logarithms of probabilities, each of its own label.",
     },
 }
-# From probabilities to what a graph gives, by the operator that it lacks; see `Task.operator`. A
-# sigmoid in single precision is 1 from this logit on.
-_SURE = 1 - 2.0**-25
-_INVERSE: dict[str | None, Callable[[float], float]] = {
-    None: lambda p: p,
-    "sigmoid": lambda p: math.log(min(p, _SURE)) - math.log1p(-min(p, _SURE)),
-    "exponential": math.log,
-}
 
 
 def _of(task: Task) -> str:
@@ -203,11 +195,11 @@ def _thresholds_declared(noun: str, operator: str | None) -> list[str]:
 
 
 def _thresholds(classifier: Classifier) -> list[str]:
-    task, inverse = classifier.task, _INVERSE[classifier.task.operator(classifier.info.output)]
+    values = edges(classifier.task, classifier.info.output)
     return [
         "",
         "const float eg_thresholds[EG_CLASSES] = {",
-        *(f"    {number(np.float32(inverse(each)))}," for each in task.thresholds),
+        *(f"    {number(np.float32(each))}," for each in values),
         "};",
     ]
 

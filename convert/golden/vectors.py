@@ -232,43 +232,41 @@ def write_golden(
 
 def _manifest(found: Golden, files: Sequence[Path], folder: Path) -> dict[str, Any]:
     spec = found.inputs[0].front_end
-    features = [
-        {"array": name, "shape": list(each.front_end.shape), "tolerance": found.tolerances[name]}
+    arrays = {
+        name: {"shape": list(each.front_end.shape), "tolerance": found.tolerances[name]}
         for name, each in found.features.items()
-    ]
-    described: dict[str, Any] = {
-        "front_end": spec.to_dict(),
-        "front_end_hash": spec.hash,
-        "pcm": {
-            "rate": spec.sample_rate,
-            "samples": spec.window_samples,
-            "full_scale": FULL_SCALE,
-        },
-        "features": None,
-        PROBABILITIES: {
-            "shape": [len(found.labels)],
-            "tolerance": found.tolerances[PROBABILITIES],
-        },
     }
+    taken: dict[str, Any] = {"front_end": spec.to_dict(), "front_end_hash": spec.hash}
+    heard: dict[str, Any] = {"features": arrays.get(FEATURES)}
+    meant: dict[str, Any] = {}
     several = len(found.inputs) > 1
     if several:
-        del described["front_end"], described["front_end_hash"], described["features"]
-        described["inputs"] = [
-            each.to_dict() | {"features": its}
-            for each, its in zip(found.inputs, features, strict=True)
+        inputs = [
+            each.to_dict() | {"features": {"array": name, **array}}
+            for each, (name, array) in zip(found.inputs, arrays.items(), strict=True)
         ]
-    elif features:
-        described["features"] = {key: features[0][key] for key in ("shape", "tolerance")}
+        taken, heard = {"inputs": inputs}, {}
     if found.task != GENRES:
-        described["output"] = found.output
-        described["operator"] = found.task.operator(found.output)
-        described["task"] = found.task.to_dict()
+        meant["output"] = found.output
+        meant["operator"] = found.task.operator(found.output)
+        meant["task"] = found.task.to_dict()
     return {
         "schema": SCHEMA if several else 1,
         "made_by": f"edge-genre {version('edge-genre')}",
         "model": found.model,
         "labels": list(found.labels),
-        **described,
+        **taken,
+        "pcm": {
+            "rate": spec.sample_rate,
+            "samples": spec.window_samples,
+            "full_scale": FULL_SCALE,
+        },
+        **heard,
+        PROBABILITIES: {
+            "shape": [len(found.labels)],
+            "tolerance": found.tolerances[PROBABILITIES],
+        },
+        **meant,
         "cases": [
             {
                 "name": case.name,

@@ -46,6 +46,7 @@ _HAD_GROUPS = {"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "Separab
 _ACTIVATIONS = {
     "softmax": keras.layers.Softmax,
     "sigmoid": functools.partial(keras.layers.Activation, "sigmoid"),
+    "exponential": functools.partial(keras.layers.Activation, "exponential"),
 }
 
 Config = dict[str, Any]

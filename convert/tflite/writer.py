@@ -25,6 +25,7 @@ from edge_genre.errors import ConversionError, one_line
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "softmax": tf.nn.softmax,
     "sigmoid": tf.math.sigmoid,
+    "exponential": tf.math.exp,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edge_genre.convert.tensors import matched
 from edge_genre.engines.tensor import bare_name
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
@@ -47,23 +48,20 @@ def ends(
     ConversionError
         They are not the graph's.
     """
-    taken, given = ([bare_name(name) for name in names] for names in (inputs, outputs))
-    wanted = taken if len(taken) == len(front_ends) == 1 else sorted(front_ends)
+    given = [bare_name(name) for name in outputs]
+    try:
+        order = matched([bare_name(name) for name in inputs], list(front_ends))
+    except ConversionError as error:
+        raise ConversionError(f"the {kind} graph {error}") from None
     left = [number for number, name in enumerate(given) if name not in explanations]
-    if sorted(taken) != sorted(wanted) or len(left) != 1 or len(given) != 1 + len(explanations):
-        if len(front_ends) > 1 or explanations:
-            expected = ", ".join(("one answer", *explanations))
-            raise ConversionError(
-                f"the {kind} graph has inputs {', '.join(taken)} and outputs {', '.join(given)}, "
-                f"expected inputs {', '.join(front_ends)} and outputs {expected}"
-            )
+    if len(left) != 1 or len(given) != 1 + len(explanations):
+        expected = ", ".join(("one answer", *explanations))
         raise ConversionError(
-            f"the {kind} graph has {len(taken)} inputs and {len(given)} outputs, "
-            "expected one of each"
+            f"the {kind} graph gives {', '.join(given)}, but is expected to give {expected}"
         )
-    only = next(iter(front_ends.values()))
+    specs = list(front_ends.values())
     return Ends(
-        tuple(front_ends.get(name, only) for name in taken),
+        tuple(specs[index] for index in order),
         left[0],
         {name: given.index(name) for name in explanations},
     )

@@ -32,13 +32,13 @@ def _shapes(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
     """Of the only input, or of inputs by their names."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for value in values:
         name, _, text = value.rpartition("=")
         sizes = text.split(",")
         if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
             raise click.BadParameter(f"{value!r} is not a shape such as 1,128,130.")
-        if name in found or ("" in found and name):
+        if name in found or (found and "" in (name, *found)):
             raise click.BadParameter(f"{value!r} is not NAME=N,N,... with another input's name.")
         found[name] = tuple(int(size) for size in sizes)
     return found.get("", found) or None

@@ -36,6 +36,8 @@ def test_found_out(rows, activation, output, kind) -> None:
 
 def test_what_is_said_holds_where_nothing_contradicts_it() -> None:
     assert meaning(LOGITS, kind=MULTI).kind == MULTI
+    logarithms = meaning(np.log(SIGMOIDS), output="log_probabilities", kind=MULTI)
+    assert (logarithms.output, logarithms.kind) == ("log_probabilities", MULTI)
     assert meaning(LOGITS / 100 + 0.5, output="logits").output == "logits"
     single = meaning(SIGMOIDS, SIGMOID, kind=SINGLE)
     assert (single.output, single.kind) == ("probabilities", SINGLE)

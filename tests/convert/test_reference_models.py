@@ -10,8 +10,11 @@ import keras
 import librosa
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from edge_genre import Classifier
+from edge_genre.audio.file import AudioFile, require_audio
+from edge_genre.audio.resample import resampled
 from edge_genre.choices import LABEL_SETS
 from edge_genre.convert.pipeline import convert
 from edge_genre.convert.report import ConversionReport
@@ -20,6 +23,7 @@ from edge_genre.convert.verify.windows import UNKNOWN, load_windows
 from edge_genre.frontend import FrontEndSpec
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import read
+from tests.support.command_line import run
 from tests.support.requirements import require_package
 
 ALL = ("fp32", "fp16", "dynamic", "int8")
@@ -237,6 +241,50 @@ def test_a_tflite_file_gets_a_description_and_becomes_onnx(
             result = Classifier.load(path).run(features.reshape(130, 13))
             assert labels[int(result.argmax())] == genre
             assert result.max() == pytest.approx(probability, abs=6e-4)
+
+
+@pytest.mark.slow
+def test_yamnet(reference_models: Path, corpus: Path, tmp_path: Path, report: Report) -> None:
+    """521 sigmoids that nobody here trained: the file gives what the bare interpreter gives."""
+    source, spec = reference_models / "yamnet_wavin.tflite", tmp_path / "samples.json"
+    spec.write_text('{"kind": "waveform", "sample_rate": 16000, "window_seconds": 0.975}')
+    windows = _sounds(corpus)
+    np.save(tmp_path / "windows.npy", windows)
+    run(
+        *("convert", source, "--labels", reference_models / "yamnet_labels.txt"),
+        *("--frontend", spec, "--noun", "sound", "-o", tmp_path),
+        *("--calibrate", tmp_path / "windows.npy"),
+    )
+    classifier = Classifier.load(tmp_path / "yamnet_wavin-int8.tflite")
+    task = classifier.info.task
+    assert (task.noun, task.has_thresholds, len(task.thresholds)) == ("sound", True, 521)
+    assert classifier.info.output == "probabilities"
+
+    bare = Interpreter(model_path=str(source), num_threads=1)
+    bare.allocate_tensors()
+    (taken,), (given,) = bare.get_input_details(), bare.get_output_details()
+    differences = []
+    for window in windows:
+        bare.set_tensor(taken["index"], window)
+        bare.invoke()
+        expected = bare.get_tensor(given["index"])[0]
+        differences.append(np.abs(classifier.probabilities(window) - expected).max())
+    report(f"yamnet: {len(windows)} windows, largest difference {max(differences):.1e}")
+    assert max(differences) <= 1e-6
+
+
+def _sounds(corpus: Path) -> np.ndarray:
+    """Five windows of YAMNet's length out of each of 20 clips of music and of 20 other sounds."""
+    windows = []
+    for folder in ("gtzan_clips", "not_music"):
+        paths = require_audio(corpus / folder)
+        for path in paths[:: len(paths) // 20][:20]:
+            with AudioFile(path) as source:
+                samples = resampled(source, 16_000)
+            samples = np.pad(samples, (0, max(15_600 - len(samples), 0)))
+            starts = np.linspace(0, len(samples) - 15_600, 5).astype(int)
+            windows += [samples[start : start + 15_600] for start in starts]
+    return np.stack(windows)
 
 
 @pytest.mark.slow

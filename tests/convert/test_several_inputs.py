@@ -175,17 +175,26 @@ def test_front_ends_that_do_not_fit(front_end, error, message: str, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
-def test_one_front_end_goes_into_a_graph(windows: Path, tmp_path: Path) -> None:
+def test_both_front_ends_go_into_a_graph(windows: Path, tmp_path: Path) -> None:
     path, _ = keras_source(tmp_path)
-    with pytest.raises(ConversionError, match="takes log_mel and mfcc, and a waveform file"):
-        convert(
-            path,
-            output=tmp_path,
-            labels=LABELS,
-            front_end=SPECS,
-            calibrate=windows,
-            waveform=True,
-        )
+    report = convert(
+        path,
+        output=tmp_path,
+        to=("tflite", "onnx"),
+        quantize=["fp32"],
+        labels=LABELS,
+        front_end=SPECS,
+        calibrate=windows,
+        waveform=True,
+    )
+    assert [result.status for result in report.results] == ["kept"] * 2, list(report.problems())
+    samples = signal(9, n_samples=MEL.window_samples, rate=MEL.sample_rate)
+    given = {name: FrontEnd(spec)(samples)[np.newaxis] for name, spec in SPECS.items()}
+    (expected,) = keras.models.load_model(path).predict(given, verbose=0)
+    for file in report.files:
+        classifier = Classifier.load(file)
+        assert [each.front_end.kind for each in classifier.info.inputs] == ["waveform"]
+        np.testing.assert_allclose(classifier.probabilities(samples), expected, atol=1e-3)
 
 
 def test_each_label_may_hold(windows: Path, tmp_path: Path) -> None:
@@ -222,3 +231,78 @@ def test_each_label_may_hold(windows: Path, tmp_path: Path) -> None:
         parity = read(file).info.parity
         assert parity["label_agreement"] >= 0.9
         assert parity["max_difference_allowed"] == 1e-4
+
+
+def test_an_output_that_explains_is_kept_on_request(windows: Path, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(4)
+    mel = keras.Input(MEL.shape, name="log_mel")
+    steps = layers.Conv1D(16, 3, padding="same", activation="relu")(mel)
+    weights = layers.Softmax(axis=1)(layers.Dense(1)(steps))
+    context = layers.Flatten()(layers.Dot(axes=1)([weights, steps]))
+    genre = layers.Dense(len(LABELS), activation="softmax")(context)
+    bpm = layers.Dense(1)(context)
+    model = keras.Model(mel, {"attention": weights, "bpm": bpm, "genre": genre})
+    model.save(tmp_path / "model.keras")
+    with np.load(windows) as arrays:
+        np.savez(tmp_path / "mel.npz", X=arrays["log_mel"])
+    report = convert(
+        tmp_path / "model.keras",
+        output=tmp_path,
+        to=("tflite", "onnx"),
+        quantize=["fp32"],
+        labels=LABELS,
+        front_end=MEL,
+        calibrate=tmp_path / "mel.npz",
+        explain=["attention"],
+    )
+    assert [result.status for result in report.results] == ["kept"] * 2, list(report.problems())
+    assert "genre is the answer; left out: bpm" in next(report.problems())
+    samples = signal(9, n_samples=MEL.window_samples, rate=MEL.sample_rate)
+    expected = model.predict(FrontEnd(MEL)(samples)[np.newaxis], verbose=0)
+    for file in report.files:
+        classifier = Classifier.load(file)
+        assert classifier.info.task.explanations == ("attention",)
+        row, explained = classifier.engine.explain(FrontEnd(MEL)(samples))
+        np.testing.assert_allclose(row, expected["genre"][0], atol=1e-5)
+        np.testing.assert_allclose(explained["attention"], expected["attention"].ravel(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"chroma": (43, 13)}, "--input-shape is of chroma, but the inputs are log_mel and mfcc"),
+        ((43, 13), "--input-shape is of one input without a name, but the inputs are log_mel"),
+    ],
+)
+def test_shapes_of_inputs_that_there_are_not(shape, message: str, tmp_path: Path) -> None:
+    path, _ = keras_source(tmp_path)
+    with pytest.raises(ConversionError, match=message):
+        convert(
+            path, output=tmp_path, labels=LABELS, front_end=SPECS, input_shape=shape, calibrate=path
+        )
+
+
+def test_logits_of_labels_on_their_own(windows: Path, tmp_path: Path) -> None:
+    """Which the option alone says; ONNX files give what the model gives."""
+    two_inputs(None).save(tmp_path / "tags.keras")
+    with np.load(windows) as arrays:
+        given = dict(arrays)
+    logits = keras.models.load_model(tmp_path / "tags.keras").predict(given, verbose=0)
+    report = convert(
+        tmp_path / "tags.keras",
+        output=tmp_path,
+        to=("tflite", "onnx"),
+        quantize=["fp32", "int8"],
+        labels=LABELS,
+        front_end=SPECS,
+        calibrate=windows,
+        task="multi-label",
+        force=True,  # of 8 bits, whatever the gate says of random weights
+    )
+    for result, output in zip(report.results, ["probabilities"] * 2 + ["logits"] * 2, strict=True):
+        assert result.path is not None, result.message
+        classifier = Classifier.load(result.path)
+        assert (classifier.info.output, classifier.task.has_thresholds) == (output, True)
+        rows = np.stack([classifier.run(*(given[name][n] for name in SPECS)) for n in range(20)])
+        atol = 1e-5 if result.quantization == "fp32" else 0.1
+        np.testing.assert_allclose(rows, 1 / (1 + np.exp(-logits[:20])), atol=atol)

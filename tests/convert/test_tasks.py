@@ -43,7 +43,9 @@ RECORDS = [
         "graph", "onnx", "litert", "logits", TASK, ("a", "b"), "windows.npz", "outputs.npy"
     ),
     tasks.FindDrift("exact", "graph", "windows.npz"),
-    tasks.JoinFrontEnd("g", "tflite", "micro", {"kind": "mfcc"}, "logits", TASK, "s", "j", "o"),
+    tasks.JoinFrontEnd(
+        "g", "tflite", "micro", {"x": {"kind": "mfcc"}}, "logits", TASK, "s", "j", "o"
+    ),
 ]
 
 

@@ -21,6 +21,8 @@ class MediaPipeGenres(context: Context, private val sampleRate: Int) : Genres {
         AudioClassifierOptions.builder()
             .setBaseOptions(BaseOptions.builder().setModelAssetPath("genres.tflite").build())
             .setRunningMode(RunningMode.AUDIO_CLIPS)
+            // In place of the file's own, where labels hold together; 0 would count as none.
+            .setScoreThreshold(1e-9f)
             .build(),
     )
 

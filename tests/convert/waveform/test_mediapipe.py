@@ -213,3 +213,8 @@ def test_many_labels(tmp_path: Path, explanations: tuple[str, ...]) -> None:
             assert found == pytest.approx(above, abs=1e-5)
             counts.add(len(found))
     assert len(counts) > 1  # or the threshold would not have been tried
+    with audio.AudioClassifier.create_from_options(
+        options(path, score_threshold=1e-9)
+    ) as mediapipe:
+        (result,) = mediapipe.classify(AudioData.create_from_array(samples, 22_050))
+    assert {each.category_name for each in result.classifications[0].categories} == {*small.LABELS}

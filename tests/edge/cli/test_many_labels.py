@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from ai_edge_litert.interpreter import Interpreter
 from rich.console import Console
 
-from edge_genre import Classifier
+from edge_genre import AudioFile, Classifier
+from edge_genre.audio.resample import Resampler
 from edge_genre.cli.view import bars, curve
+from edge_genre.demo import clip
 from edge_genre.results import ranked
 from edge_genre.task import GENRES, Task
 from tests.support import models_on_the_fly as small
@@ -166,3 +169,61 @@ def test_a_curve_has_the_peaks() -> None:
     assert drawn.index(max(drawn)) == 12
     assert curve([]) == ""
     assert len(curve([0.2, 0.1])) == 2
+
+
+def test_history_of_a_listening(song: Path, tagger: Path, tmp_path: Path) -> None:
+    """From audio to the table: what held, by its own noun, and each second once."""
+    path = tmp_path / "plays.db"
+    samples, _ = soundfile.read(song, dtype="int16")
+    run("listen", "-i", "-", "-m", tagger, "--history", path, stdin=samples.tobytes())
+    table = run("history", path).stdout
+    assert " tag " in table
+    for label in Classifier.load(tagger).classify_file(song).labels:
+        assert f" {label} " in table
+    (day,) = lines(run("history", path, "--by", "day", "--json").stdout)
+    assert day["seconds"] == pytest.approx(6.0, abs=0.01)
+
+
+def test_two_inputs_listen_as_they_classify(song: Path, tmp_path: Path) -> None:
+    model = tmp_path / "two.onnx"
+    model.write_bytes(small.two_inputs_model())
+    samples, _ = soundfile.read(song, dtype="int16")
+    heard = lines(run("listen", "-i", "-", "-m", model, "--json", stdin=samples.tobytes()).stdout)
+    hop = heard[1]["start"]
+    found = Classifier.load(model).classify_file(song, hop=hop).windows
+    assert len(heard) == len(found)
+    for one, other in zip(heard, found, strict=True):
+        assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-3)
+
+
+def test_yamnet_listens(reference_models: Path, tmp_path: Path) -> None:
+    """A model that nobody here made, which says nothing of itself, against the bare interpreter."""
+    spec = tmp_path / "spec.json"
+    spec.write_text('{"kind": "waveform", "sample_rate": 16000, "window_seconds": 0.975}')
+    with AudioFile(clip()) as file:
+        resampler = Resampler(file.rate, 16_000)
+        blocks = [resampler.process(block) for block in file.blocks()]
+    samples = np.round(np.concatenate(blocks) * 32_767).astype(np.int16)
+    labels = reference_models / "yamnet_labels.txt"
+    described = ("--frontend", spec, "--labels", labels, "--task", "multi-label")
+    model = ("-m", reference_models / "yamnet_wavin.tflite", *described)
+    options = ("-i", "-", "--rate", 16_000, "--json", "--smooth", 0, "--hold", 0)
+    heard = lines(run("listen", *options, *model, stdin=samples.tobytes()).stdout)
+
+    interpreter = Interpreter(str(reference_models / "yamnet_wavin.tflite"))
+    interpreter.allocate_tensors()
+    names = labels.read_text().splitlines()
+    held = 0
+    for number, one in enumerate(heard[:-1]):  # the last window is padded
+        window = samples[number * 16_000 : number * 16_000 + 15_600].astype(np.float32) / 32_768
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], window)
+        interpreter.invoke()
+        scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+        np.testing.assert_allclose(list(one["probabilities"].values()), scores, atol=6e-5)
+        best = sorted(np.flatnonzero(scores >= 0.5), key=lambda index: -scores[index])
+        assert one["labels"] == [names[index] for index in best]
+        # Unsmoothed, what goes on at its threshold and off by a fifth below it.
+        assert set(one["labels"]) <= {each["label"] for each in one["playing"]["labels"]}
+        held += len(one["labels"])
+    assert len(heard) > 10
+    assert held > 0

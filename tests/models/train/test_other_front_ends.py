@@ -46,10 +46,10 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_and_apart(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
-    """A network that learns in seconds, two forms of it, and a cache that is nobody's."""
+    """A small network in floats, which say the same as it does, and a cache that is nobody's."""
     quick = {"batch": 12, "mix": 0.0, "smoothing": 0.0, "momentum": 0.9}
     monkeypatch.setitem(RECIPES, "songnet", replace(RECIPES["songnet"], options=SMALL, **quick))
-    forms = {"tflite": ("dynamic",), "onnx": ("fp32",)}
+    forms = {"tflite": ("fp32",), "onnx": ("fp32",)}
     monkeypatch.setattr(Recipe, "formats", property(lambda recipe: forms))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
@@ -59,15 +59,13 @@ def _small_and_apart(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> 
 def test_files_hear_what_training_saw(
     name: str, music: Path, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
-    steps = ("--steps", "40", "--evaluate-every", "20", "--json")
+    steps = ("--steps", "20", "--evaluate-every", "20", "--json")
     values = json.loads(run("train", music, "-o", tmp_path, "--frontend", name, *steps).stdout)
     spec = PRESETS[name]
     data = Data.of_folder(music, spec, share=0.2, seed=0)
     network = keras.models.load_model(tmp_path / "model.keras")
     classifiers = [Classifier.load(path) for path in values["files"]]
     assert {Path(path).suffix for path in values["files"]} == {".tflite", ".onnx"}
-    # In 8 bits, and in float.
-    limits = [0.05 if path.endswith(".tflite") else 1e-4 for path in values["files"]]
     worst, compared, said = 0.0, 0, []
     for part in (data.tracks, data.held_out):
         seen, owner = part.windows()
@@ -81,18 +79,18 @@ def test_files_hear_what_training_saw(
             )
             scale = max(1, np.abs(heard).max())
             worst = max(worst, np.abs(heard - windows).max() / scale)
-            for near, classifier in zip(limits, classifiers, strict=True):
+            for classifier in classifiers:
                 assert classifier.spec == spec
                 song = classifier.classify_file(path)
                 for window, answer in zip(song.windows, answers[owner == number], strict=False):
                     assert window.label == classifier.labels[answer.argmax()]
                     found = [*(window.probabilities or {}).values()]
-                    np.testing.assert_allclose(found, answer, atol=near)
+                    np.testing.assert_allclose(found, answer, atol=1e-4)
                     compared += 1
         said.append(answers)
     report(f"{name}: {compared} windows' genres equal, features within {worst:.1e} of the largest")
     assert worst < 1e-5
-    assert np.ptp(np.concatenate(said)[:, 0]) > 0.01  # windows are not all the same to it
+    assert np.ptp(np.concatenate(said)[:, 0]) > 1e-3  # ten times what files may differ by
     recipe = json.loads((tmp_path / "metrics.json").read_text())["recipe"]
     assert recipe["front_end"] == name
     assert f"--frontend {name}" in classifiers[0].info.training["recipe"]

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
 from edge_genre.convert.conversion import Conversion
+from edge_genre.convert.edges import edges
 from edge_genre.convert.isolation import Outcome
 from edge_genre.convert.tasks import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
-
-
-def _logit(probability: float) -> float:
-    # None is large enough for a probability of 1; infinity cannot be written as JSON.
-    return math.log(probability / (1 - probability)) if probability < 1 else 1e9
-
-
-# What makes outputs of probabilities again.
-_INVERSES: dict[str, Callable[[float], float]] = {"sigmoid": _logit, "exponential": math.log}
 
 
 class Maker:
@@ -84,21 +74,16 @@ class Maker:
             shutil.copyfile(self._exact, graph)
             return exported
         inputs = self._original.opening.inputs
-        calibration = self._original.calibration if quantization == "int8" else None
+        calibration = held = None
+        if quantization == "int8":
+            calibration = self._original.calibration
+            if self._task.has_thresholds:
+                held = edges(self._task, self._original.output)
         return self._children.run(
             QuantizeONNX(
-                *(str(self._exact), str(graph), quantization, calibration, inputs),
-                edges=self._edges() if quantization == "int8" else None,
+                str(self._exact), str(graph), quantization, calibration, inputs, edges=held
             )
         )
-
-    def _edges(self) -> tuple[float, ...] | None:
-        """From which outputs of the exact graph on labels hold, where each holds or not."""
-        if not self._task.has_thresholds:
-            return None
-        operator = self._task.operator(self._original.output)
-        undone = (lambda edge: edge) if operator is None else _INVERSES[operator]
-        return tuple(undone(threshold) for threshold in self._task.thresholds)
 
     def _export(self) -> Outcome[Made]:
         return self._children.run(WriteONNX(self._original.opening, str(self._exact)))

@@ -1,6 +1,7 @@
 """Front ends in the graphs of models with many labels, several inputs, and outputs that explain."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,16 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from edge_genre import Classifier, FrontEnd, FrontEndSpec
+from edge_genre.convert.pipeline import convert
 from edge_genre.convert.tflite import flatbuffer
+from edge_genre.convert.tflite.metadata import read_metadata
 from edge_genre.convert.waveform import waveform_spec, with_front_end
 from edge_genre.errors import ConversionError
 from edge_genre.model.container import kind_of
 from edge_genre.model.file import write
 from edge_genre.model.input import audio_input
 from edge_genre.task import GENRES, Task
-from tests.support.models_on_the_fly import SPEC, info, onnx_graph, weights
+from tests.support.models_on_the_fly import LABELS, SPEC, info, onnx_graph, weights
 from tests.support.signals import music
 from tests.support.tflite_on_the_fly import tflite_graph
 
@@ -253,3 +256,38 @@ def test_features_of_one_input_that_do_not_fit(kind) -> None:
     specs = {"log_mel": SPEC, "mfcc": MFCC.replace(n_mfcc=20)}
     with pytest.raises(ConversionError, match="takes 1 x 22 x 13, but its front end gives 22 x 20"):
         with_front_end(graph(kind, SPECS), specs)
+
+
+def test_a_converted_file_of_all_of_it(tmp_path: Path) -> None:
+    """Two inputs, many labels, an output that explains: by `convert`, from an ONNX graph."""
+    source = tmp_path / "tags.onnx"
+    source.write_bytes(graph("onnx", SPECS, output="logits", explanation="attention"))
+    report = convert(
+        source,
+        output=tmp_path / "out",
+        to=("tflite", "onnx"),
+        quantize=["fp32"],
+        labels=LABELS,
+        front_end=SPECS,
+        outputs="logits",
+        task="multi-label",
+        noun="mood",
+        thresholds={"jazz": 0.25},
+        explain=["attention"],
+        waveform=True,
+    )
+    assert [result.status for result in report.results] == ["kept"] * 2, list(report.problems())
+    samples = clip()
+    level = FrontEnd(MFCC, precision="float64")(samples).mean(axis=-1)  # the graph's first input
+    for file in report.files:
+        classifier = Classifier.load(file)
+        assert classifier.task == replace(
+            MANY, thresholds=(0.5, 0.25, 0.5), explanations=("attention",)
+        )
+        found, explained = classifier.engine.explain(samples)
+        np.testing.assert_allclose(found, expit(logits(samples, SPECS)), atol=1e-4)
+        np.testing.assert_allclose(explained["attention"], level, atol=1e-4)
+    tflite = next(file for file in report.files if file.suffix == ".tflite")
+    found = read_metadata(tflite.read_bytes())
+    assert found is not None
+    assert (found.threshold, found.explanations) == (0.25, ("attention",))

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from ai_edge_litert.interpreter import Interpreter
 from rich.console import Console
 
-from edge_genre import Classifier
+from edge_genre import AudioFile, Classifier
+from edge_genre.audio.resample import Resampler
 from edge_genre.cli.view import bars, curve
+from edge_genre.demo import clip
 from edge_genre.results import ranked
 from edge_genre.task import GENRES, Task
 from tests.support import models_on_the_fly as small
@@ -191,3 +194,36 @@ def test_two_inputs_listen_as_they_classify(song: Path, tmp_path: Path) -> None:
     assert len(heard) == len(found)
     for one, other in zip(heard, found, strict=True):
         assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-3)
+
+
+def test_yamnet_listens(reference_models: Path, tmp_path: Path) -> None:
+    """A model that nobody here made, which says nothing of itself, against the bare interpreter."""
+    spec = tmp_path / "spec.json"
+    spec.write_text('{"kind": "waveform", "sample_rate": 16000, "window_seconds": 0.975}')
+    with AudioFile(clip()) as file:
+        resampler = Resampler(file.rate, 16_000)
+        blocks = [resampler.process(block) for block in file.blocks()]
+    samples = np.round(np.concatenate(blocks) * 32_767).astype(np.int16)
+    labels = reference_models / "yamnet_labels.txt"
+    described = ("--frontend", spec, "--labels", labels, "--task", "multi-label")
+    model = ("-m", reference_models / "yamnet_wavin.tflite", *described)
+    options = ("-i", "-", "--rate", 16_000, "--json", "--smooth", 0, "--hold", 0)
+    heard = lines(run("listen", *options, *model, stdin=samples.tobytes()).stdout)
+
+    interpreter = Interpreter(str(reference_models / "yamnet_wavin.tflite"))
+    interpreter.allocate_tensors()
+    names = labels.read_text().splitlines()
+    held = 0
+    for number, one in enumerate(heard[:-1]):  # the last window is padded
+        window = samples[number * 16_000 : number * 16_000 + 15_600].astype(np.float32) / 32_768
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], window)
+        interpreter.invoke()
+        scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+        np.testing.assert_allclose(list(one["probabilities"].values()), scores, atol=6e-5)
+        best = sorted(np.flatnonzero(scores >= 0.5), key=lambda index: -scores[index])
+        assert one["labels"] == [names[index] for index in best]
+        # Unsmoothed, what goes on at its threshold and off by a fifth below it.
+        assert set(one["labels"]) <= {each["label"] for each in one["playing"]["labels"]}
+        held += len(one["labels"])
+    assert len(heard) > 10
+    assert held > 0

@@ -1,6 +1,7 @@
 """One label a song, or all labels that hold."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -164,7 +165,9 @@ def test_many_labels_are_smoothed() -> None:
     assert next(each.since for each in found if each.label == "guitar") == 82.0
 
 
-def test_a_label_that_wavers_about_its_threshold_changes_seldom() -> None:
+def test_a_label_that_wavers_about_its_threshold_changes_seldom(
+    report: Callable[[str], None],
+) -> None:
     """The worst case; the figures are those that `NowPlaying` gives."""
     numbers = np.random.default_rng(0)
     noise = np.convolve(numbers.standard_normal(36_002), np.ones(3) / 3**0.5, "valid")
@@ -182,6 +185,8 @@ def test_a_label_that_wavers_about_its_threshold_changes_seldom() -> None:
             now = bool(now_playing.update(result).held)
             counts[name] += now != before
             before = now
+    said = ", ".join(f"{name} {count / 10:.0f}" for name, count in counts.items())
+    report(f"changes an hour of a label that wavers about its threshold: {said}")
     assert counts["alone"] > 9_000
     assert 1_500 < counts["smoothed"] < 2_500
     assert counts["both"] < 400
@@ -217,6 +222,11 @@ def test_majority_of_many_labels() -> None:
 def test_a_least_confidence_is_not_for_thresholds() -> None:
     with pytest.raises(ValueError, match="min_confidence"):
         NowPlaying(task=TASK, min_confidence=0.3)
+
+
+def test_a_margin_that_no_label_could_fall_by() -> None:
+    with pytest.raises(ValueError, match="margin is 1, expected a share of the threshold"):
+        NowPlaying(task=TASK, margin=1.0)
 
 
 def test_schema_of_many_labels() -> None:

@@ -50,7 +50,7 @@ class Description:
         """
         info = self.info
         task = replace(info.task, kind=meaning.kind, thresholds=())
-        if task.has_thresholds:
+        if not task.exclusive:
             task = replace(task, thresholds=_thresholds(info, options))
         elif options.thresholds or options.threshold is not None:
             raise ConversionError(

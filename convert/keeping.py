@@ -78,7 +78,7 @@ def _parity(result: FormatResult, conversion: Conversion) -> dict[str, Any]:
     assert result.verdict is not None
     assert result.facts is not None
     verdict, limit = result.verdict, limit_of(result.quantization, conversion.task)
-    agreement = "label_agreement" if conversion.task.has_thresholds else "top1_agreement"
+    agreement = "top1_agreement" if conversion.task.exclusive else "label_agreement"
     return {
         "data": conversion.original.origin,
         **verdict.parity.to_dict(),

@@ -61,7 +61,7 @@ class Maker:
             "integer_io": self._options.integer_io and quantization == "int8",
             "activation": self._task.operator(self._original.output),
             # What is made here gives probabilities.
-            "edges": self._task.thresholds if calibrated and self._task.has_thresholds else None,
+            "edges": self._task.thresholds if calibrated and not self._task.exclusive else None,
         }
         calibration = self._original.calibration if calibrated else None
         return self._children.run(WriteTFLite(source, str(graph), calibration, options))
@@ -77,7 +77,7 @@ class Maker:
         calibration = held = None
         if quantization == "int8":
             calibration = self._original.calibration
-            if self._task.has_thresholds:
+            if not self._task.exclusive:
                 held = edges(self._task, self._original.output)
         return self._children.run(
             QuantizeONNX(

@@ -157,7 +157,7 @@ def _labels_of(
     labels: NDArray[np.int64], meaning: Meaning, options: ConversionOptions, n_labels: int
 ) -> NDArray[np.int64]:
     """Labels of windows as the task has them: a class each, or which of all labels hold."""
-    if not Task(kind=meaning.kind).has_thresholds:
+    if Task(kind=meaning.kind).exclusive:
         if labels.ndim > 1:
             raise ConversionError(
                 f"{options.music}: y is of shape {labels.shape}, but one label is sought: expected "

@@ -238,7 +238,7 @@ def ranked(
     """
     # Of equals, the one that holds comes first: a majority's draw is decided by something else.
     best = sorted((probabilities or {}).items(), key=lambda item: (-item[1], item[0] not in held))
-    if not task.has_thresholds:
+    if task.exclusive:
         return best[:1], best[1:top]
     others = [item for item in best if item[0] not in held]
     return [item for item in best if item[0] in held], others[:top]

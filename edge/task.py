@@ -28,8 +28,9 @@ class TaskKind(Protocol):
     Labels are numbers here: their places among the model's.
     """
 
-    has_thresholds: bool  # whether each label has a threshold of its own
-    adds_up: bool  # whether the probabilities of all labels are 1 together
+    # Whether exactly one label holds, and the probabilities of all add up to 1; else each label
+    # has a threshold of its own.
+    exclusive: bool
     # From rows of a graph's outputs [shape=(..., labels)] to probabilities, by what they are.
     activations: Mapping[str, Callable[[Numbers], Numbers]]
     # The operator that does so at the end of a graph; none for probabilities.
@@ -63,8 +64,7 @@ def _within_bounds(outputs: Numbers) -> Numbers:
 class SingleLabel:
     """Labels exclude each other: their probabilities add up to 1, and the greatest decides."""
 
-    has_thresholds = False
-    adds_up = True
+    exclusive = True
 
     def __init__(self) -> None:
         # The softmax of log-probabilities is the probabilities.
@@ -88,8 +88,7 @@ class SingleLabel:
 class MultiLabel:
     """Each label holds or not, whatever the others do: where it reaches its threshold."""
 
-    has_thresholds = True
-    adds_up = False
+    exclusive = False
 
     def __init__(self) -> None:
         self.activations: Mapping[str, Callable[[Numbers], Numbers]] = {
@@ -154,7 +153,7 @@ class Task:
             value = getattr(self, key)
             if not (value is None and key == "background") and not _is_name(value):
                 raise ModelError(f"{key} is {value!r}, expected a word or a few")
-        if self.thresholds and not self.has_thresholds:
+        if self.thresholds and self.exclusive:
             raise ModelError(f"a task of kind {self.kind} decides without thresholds")
         for threshold in self.thresholds:
             number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
@@ -165,14 +164,12 @@ class Task:
             raise ModelError(f"explanations are {list(names)}, expected different names")
 
     @property
-    def has_thresholds(self) -> bool:
-        """Whether each label has a threshold of its own."""
-        return self._kind.has_thresholds
+    def exclusive(self) -> bool:
+        """Whether labels exclude each other: exactly one holds, and probabilities add up to 1.
 
-    @property
-    def adds_up(self) -> bool:
-        """Whether the probabilities of all labels are 1 together."""
-        return self._kind.adds_up
+        Of others each has a threshold of its own.
+        """
+        return self._kind.exclusive
 
     def operator(self, meaning: str) -> str | None:
         """What makes probabilities of a graph's outputs: its operator's name; None for nothing.
@@ -204,9 +201,9 @@ class Task:
             raise ModelError(
                 f"the background {self.background!r} is none of the labels {', '.join(labels)}"
             )
-        if self.has_thresholds and not self.thresholds:
+        if not self.exclusive and not self.thresholds:
             return replace(self, thresholds=(THRESHOLD,) * len(labels))
-        if self.has_thresholds and len(self.thresholds) != len(labels):
+        if not self.exclusive and len(self.thresholds) != len(labels):
             raise ModelError(
                 f"there are {len(self.thresholds)} thresholds, but {len(labels)} labels"
             )

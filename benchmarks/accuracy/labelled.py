@@ -126,7 +126,7 @@ def labelled_files(
         (path, frozenset(numbers[label] for label in truth & numbers.keys()))
         for path, truth in zip(labels.files, labels.truth, strict=True)
     ]
-    if not classifier.task.has_thresholds:
+    if classifier.task.exclusive:
         reason = f"one {noun} of the model, which gives one"
         unclear = [path for path, truth in files if len(truth) != 1]
         _tell(unclear, f"has not {reason}", f"have not {reason}", left_out)
@@ -166,7 +166,7 @@ def tracks_of_features(
             f"{features.path}: holds the levels of one front end, but the model has the inputs "
             f"{inputs}: give a folder of audio"
         )
-    if features.labels.ndim > 1 and not classifier.task.has_thresholds:
+    if features.labels.ndim > 1 and classifier.task.exclusive:
         raise DataError(
             f"{features.path}: y is a row of 0 and 1 for each track, but the model gives one "
             f"{classifier.task.noun}: expected a class of each"

@@ -141,7 +141,7 @@ def tracks_under_conditions(
             rows = probabilities_of(song)
             if not len(rows):
                 rows = np.zeros((1, len(classifier.labels)), np.float32)
-                if not task.has_thresholds:  # some label has to be said: not the right one
+                if task.exclusive:  # some label has to be said: not the right one
                     rows[0, (max(truth) + 1) % len(classifier.labels)] = 1
             tracks[name] = Track(str(path), truth, rows, temperature, task)
         yield tracks

@@ -170,7 +170,7 @@ class Subject:
         """What the model says of the audio."""
         with AudioFile(self._job.audio) as source:
             song = self.classifier.classify(source)
-        labels = song.labels if self.classifier.task.has_thresholds else ()
+        labels = () if self.classifier.task.exclusive else song.labels
         return Answer(song.label, song.probabilities, labels)
 
     def measure(self, windows: int) -> Steps:

@@ -122,7 +122,7 @@ def _header(
             lines.append(f"#define EG_{side}_SCALE {number(np.float32(scale))}")
             lines.append(f"#define EG_{side}_ZERO_POINT ({zero_point})")
     task, operator = classifier.task, classifier.task.operator(classifier.info.output)
-    lines += ["", comment(_OUTPUTS[task.adds_up][classifier.info.output])]
+    lines += ["", comment(_OUTPUTS[task.exclusive][classifier.info.output])]
     if task.background is not None:
         lines += [
             comment(f"The label that is no answer: {task.background}."),
@@ -152,7 +152,7 @@ def _header(
         "extern const unsigned int eg_model_bytes;",
         comment(f"{_of(task)}In the order of the outputs, in UTF-8."),
         "extern const char *const eg_labels[EG_CLASSES];",
-        *(_thresholds_declared(task.noun, operator) if task.has_thresholds else []),
+        *([] if task.exclusive else _thresholds_declared(task.noun, operator)),
         "",
         comment(f"In {EXAMPLE}. Both return 0 if they fail."),
         "int eg_begin(void);",
@@ -224,7 +224,7 @@ def _source(classifier: Classifier, graph: bytes, name: str) -> str:
         "const char *const eg_labels[EG_CLASSES] = {",
         *(f"    {string(label)}," for label in classifier.labels),
         "};",
-        *(_thresholds(classifier) if classifier.task.has_thresholds else []),
+        *([] if classifier.task.exclusive else _thresholds(classifier)),
         "",
         *content,
     ]

@@ -287,7 +287,7 @@ def _manifest(found: Golden, files: Sequence[Path], folder: Path) -> dict[str, A
 def _answer(found: Golden, case: Case) -> dict[str, Any]:
     held = [found.labels[number] for number in found.task.decide(case.probabilities)]
     return {
-        **({"labels": held} if found.task.has_thresholds else {"label": held[0]}),
+        **({"label": held[0]} if found.task.exclusive else {"labels": held}),
         PROBABILITIES: _floats(case.probabilities),
     }
 

@@ -50,7 +50,7 @@ _OF_LABELS = {
 
 def limit_of(quantization: str, task: Task) -> Limit:
     """The gate of a quantization for models of a task."""
-    return (_OF_LABELS if task.has_thresholds else LIMITS)[quantization]
+    return (LIMITS if task.exclusive else _OF_LABELS)[quantization]
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def judge(
     reasons = []
     if limit.agreement is not None and parity.agreement < limit.agreement:
         same = (
-            f"of the {task.nouns} of {parity.windows} windows are the same"
-            if task.has_thresholds
-            else f"of {parity.windows} windows get the same {task.noun}"
+            f"of {parity.windows} windows get the same {task.noun}"
+            if task.exclusive
+            else f"of the {task.nouns} of {parity.windows} windows are the same"
         )
         reasons.append(f"{parity.agreement:.2%} {same}, {limit.agreement:.2%} expected")
     if limit.max_difference is not None and parity.max_difference > limit.max_difference:
@@ -125,10 +125,10 @@ def _right(
 ) -> tuple[int, int, int]:
     """Windows whose labels are known, and how many of them each of two models gets right."""
     known = (labels != UNKNOWN).reshape(len(labels), -1).all(axis=1)
-    if task.has_thresholds:
+    if task.exclusive:
+        right = [each.argmax(axis=1) == labels for each in (source, converted)]
+    else:
         edges = np.array(task.thresholds, np.float32)
         right = [((each >= edges) == labels).all(axis=1) for each in (source, converted)]
-    else:
-        right = [each.argmax(axis=1) == labels for each in (source, converted)]
     before, after = (int(each[known].sum()) for each in right)
     return int(known.sum()), before, after

@@ -101,9 +101,9 @@ def compare_labels(
 
 def compare_by_task(reference: np.ndarray, candidate: np.ndarray, task: Task) -> AnyParity:
     """The same by what the outputs mean; see `compare`."""
-    if task.has_thresholds:
-        return compare_labels(reference, candidate, task.thresholds)
-    return compare(reference, candidate)
+    if task.exclusive:
+        return compare(reference, candidate)
+    return compare_labels(reference, candidate, task.thresholds)
 
 
 def agreement_of_labels(held: np.ndarray, found: np.ndarray) -> float:

@@ -42,7 +42,7 @@ def judge_front_end(
     largest = MAX_DIFFERENCE_IN_8_BITS if in_8_bits else MAX_DIFFERENCE
     reasons = []
     # A label changes at its threshold, however little its probability moves.
-    if not task.has_thresholds and parity.agreement < AGREEMENT:
+    if task.exclusive and parity.agreement < AGREEMENT:
         reasons.append(
             f"{parity.agreement:.2%} of {parity.windows} windows get the same {task.noun}, "
             f"{AGREEMENT:.2%} expected"

@@ -134,7 +134,7 @@ def onnx_with_front_end(
     if operator is not None:
         name, attributes = _OPERATORS[operator]
         result = writer.emit(name, [result], **attributes)
-    elif task.adds_up and _rounded(inner, result) and isinstance(sizes[-1], int):
+    elif task.exclusive and _rounded(inner, result) and isinstance(sizes[-1], int):
         result = writer.scaled_to_one(Value(result, tuple(sizes))).key
     nodes = [*writer.nodes[:before], *inner.node, *writer.nodes[before:]]
     if result != given.name:

@@ -175,7 +175,7 @@ def tflite_with_front_end(
         changed = behind.tensor(operator, result.shape)
         behind.emit(code, [result.key], changed, options, **values)
         result = Value(changed, result.shape)
-    elif task.adds_up and (result.key != answer or _rounded(model, answer)):
+    elif task.exclusive and (result.key != answer or _rounded(model, answer)):
         result = behind.scaled_to_one(result)
     outputs = [result.key]
     for name, number in found.explanations.items():

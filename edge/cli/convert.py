@@ -269,7 +269,7 @@ def _tables(report: ConversionReport) -> Iterator[Table]:
     source, windows = report.source.facts, report.windows
     task = report.task
     labelled = f", {windows.labelled} of known {task.noun}" if windows.labelled else ""
-    same = f"same\n{task.nouns if task.has_thresholds else task.noun}"
+    same = f"same\n{task.noun if task.exclusive else task.nouns}"
     details = {
         heading: cells
         for heading, cells in _details(report).items()

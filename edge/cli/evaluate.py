@@ -319,7 +319,7 @@ def _require_thresholds(classifier: Classifier) -> None:
     from edge_genre.model.bundled import bundled_models
 
     path, noun = classifier.model.path, classifier.task.noun
-    if not classifier.task.has_thresholds:
+    if classifier.task.exclusive:
         raise ModelError(
             f"{path}: always gives the most probable {noun}, and has no thresholds to choose"
         )

@@ -82,7 +82,7 @@ class SongTable:
         return table
 
     def _add_label_columns(self, table: Table) -> None:
-        exclusive = not self._task.has_thresholds
+        exclusive = self._task.exclusive
         noun = self._task.noun if exclusive else self._task.nouns
         table.add_column(noun, style="bold green", no_wrap=exclusive, overflow="fold")
         table.add_column("then", overflow="fold")

@@ -158,7 +158,7 @@ def command(
         given = read_spec(frontend) if frontend.endswith(".json") else frontend
         recipe = recipe.hearing(given)
     task = Task(kind=task_kind.replace("-", "_"), noun=noun)
-    if task.has_thresholds and baselines:
+    if not task.exclusive and baselines:
         raise click.UsageError("--baselines give one label: leave it out, or --task.")
     recipe = recipe.asking(task)
     require_framework(recipe)
@@ -219,9 +219,9 @@ def _data(
 
     if table is not None and path.is_file():
         raise click.UsageError("--labels-csv is for a folder of audio; DATA is a file.")
-    if table is not None and not recipe.task.has_thresholds:
+    if table is not None and recipe.task.exclusive:
         raise click.UsageError("--labels-csv is for --task multi-label.")
-    if table is None and recipe.task.has_thresholds and path.is_dir():
+    if table is None and not recipe.task.exclusive and path.is_dir():
         raise click.UsageError("--task multi-label needs --labels-csv for a folder of audio.")
     if not path.is_dir():
         return Data.of_file(path, recipe.spec, embeddings)

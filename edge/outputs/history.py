@@ -85,7 +85,7 @@ class History:
         self._model = model
         self._noun = task.noun
         # The first that can say all of it, for the sake of older readers.
-        self._schema = 1 if (task.noun, task.has_thresholds) == (GENRES.noun, False) else 2
+        self._schema = 1 if (task.noun, task.exclusive) == (GENRES.noun, True) else 2
         self._lock = threading.Lock()  # of the next three, never held while the disk works
         self._maker = PlayMaker(uptime or _uptime)
         self._waiting: deque[_Row] = deque()

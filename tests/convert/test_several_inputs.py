@@ -223,7 +223,7 @@ def test_each_label_may_hold(windows: Path, tmp_path: Path) -> None:
     for file in report.files:
         classifier = Classifier.load(file)
         task = classifier.info.task
-        assert (task.noun, task.background, task.has_thresholds) == ("tag", "rock", True)
+        assert (task.noun, task.background, task.exclusive) == ("tag", "rock", False)
         assert task.thresholds == pytest.approx((middle["blues"], middle["jazz"], 0.75))
         # Not pushed through a softmax again, nor made to add up to 1.
         row = classifier.run(*(given[name][3] for name in SPECS))
@@ -302,7 +302,7 @@ def test_logits_of_labels_on_their_own(windows: Path, tmp_path: Path) -> None:
     for result, output in zip(report.results, ["probabilities"] * 2 + ["logits"] * 2, strict=True):
         assert result.path is not None, result.message
         classifier = Classifier.load(result.path)
-        assert (classifier.info.output, classifier.task.has_thresholds) == (output, True)
+        assert (classifier.info.output, classifier.task.exclusive) == (output, False)
         rows = np.stack([classifier.run(*(given[name][n] for name in SPECS)) for n in range(20)])
         atol = 1e-5 if result.quantization == "fp32" else 0.1
         np.testing.assert_allclose(rows, 1 / (1 + np.exp(-logits[:20])), atol=atol)

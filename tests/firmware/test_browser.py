@@ -336,7 +336,7 @@ def test_a_task_decides_as_in_python(visit, kind, output):
     rng = np.random.default_rng(7)
     labels = tuple("abcd")
     task = Task(kind=kind).of_labels(labels)
-    if task.has_thresholds:
+    if not task.exclusive:
         task = replace(task, thresholds=(0.1, 0.3, 0.5, 0.7))
     rows = rng.normal(0, 3, (20, 4)).astype(np.float32)
     if output == "probabilities":

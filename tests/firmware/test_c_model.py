@@ -386,7 +386,7 @@ MOODS = Task(kind="multi_label", noun="mood", background="jazz", thresholds=(0.3
 
 def _small(folder: Path, output: str, task: Task, **graph: str) -> Classifier:
     path = folder / "small.tflite"
-    many = task.has_thresholds
+    many = not task.exclusive
     write(
         path, tflite_graph(output=output, many=many, **graph), small.info(task=task, output=output)
     )

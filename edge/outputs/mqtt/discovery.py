@@ -71,7 +71,7 @@ def configurations(
 
 def _sensors(broker: Broker, labels: Sequence[str], task: Task) -> dict[str, dict[str, Any]]:
     """What the sensors do not share, by their names."""
-    many = task.has_thresholds
+    many = not task.exclusive
     noun = word(task.noun).lower()
     return {
         noun if noun not in ("probability", "level") else f"{noun}-label": {

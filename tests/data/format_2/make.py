@@ -69,7 +69,7 @@ def as_onnx(specs: dict[str, FrontEndSpec], task: Task) -> bytes:
     nodes.append(helper.make_node("Sum", [f"{name}/labels" for name in specs], ["logits"]))
     nodes.append(
         helper.make_node(
-            "Sigmoid" if task.has_thresholds else "Softmax", ["logits"], ["probabilities"]
+            "Softmax" if task.exclusive else "Sigmoid", ["logits"], ["probabilities"]
         )
     )
     outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(LABELS)])]
@@ -95,7 +95,7 @@ def as_onnx(specs: dict[str, FrontEndSpec], task: Task) -> bytes:
 def as_tflite(specs: dict[str, FrontEndSpec], task: Task) -> bytes:
     """The same by TensorFlow, with the outputs called as in the signature."""
     matrices = weights(specs)
-    activation = tf.sigmoid if task.has_thresholds else tf.nn.softmax
+    activation = tf.nn.softmax if task.exclusive else tf.sigmoid
 
     @tf.function(
         input_signature=[

@@ -171,6 +171,11 @@ class Task:
         """
         return self._kind.exclusive
 
+    @property
+    def option(self) -> str:
+        """Its kind as ``--task`` has it, one of `edge_genre.choices.TASKS`."""
+        return self.kind.replace("_", "-")
+
     def operator(self, meaning: str) -> str | None:
         """What makes probabilities of a graph's outputs: its operator's name; None for nothing.
 

@@ -121,7 +121,7 @@ class Recipe:
         """
         if task.kind not in _WANTED[self.network].tasks:
             raise DataError(
-                f"recipe {self.name}: its network has one answer, but the task is {task.kind}: "
+                f"recipe {self.name}: its network has one answer, but the task is {task.option}: "
                 "choose another recipe"
             )
         smoothing = self.smoothing if OBJECTIVES[task.kind].smoothed else 0.0

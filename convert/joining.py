@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.report import FORCED, REFUSED, FormatResult, WaveformResult
-from edge_genre.convert.tasks import JoinFrontEnd
+from edge_genre.convert.steps import JoinFrontEnd
 from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.windows import load_windows
 from edge_genre.convert.waveform import require_graph, waveform_spec

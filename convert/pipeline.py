@@ -30,7 +30,7 @@ from edge_genre.convert.report import (
     SourceReport,
     WindowsReport,
 )
-from edge_genre.convert.tasks import RunGraph
+from edge_genre.convert.steps import RunGraph
 from edge_genre.convert.verify.gate import judge
 from edge_genre.convert.waveform import require_graph
 from edge_genre.errors import ConversionError, EdgeGenreError

@@ -59,11 +59,10 @@ class Joiner:
                 suffix=result.suffix,
                 target=self._options.target,
                 front_ends={
-                    each.name: each.front_end.to_dict()
-                    for each in self._conversion.description.info.inputs
+                    each.name: each.front_end for each in self._conversion.description.info.inputs
                 },
                 output=self._conversion.output_of(result.suffix),
-                task=self._conversion.task.to_dict(),
+                task=self._conversion.task,
                 samples=str(self._samples),
                 joined=str(joined),
                 outputs=str(outputs),

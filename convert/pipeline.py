@@ -201,7 +201,7 @@ class _Formats:
                 suffix=result.suffix,
                 target=options.target,
                 output=self.conversion.output_of(result.suffix),
-                task=self.conversion.task.to_dict(),
+                task=self.conversion.task,
                 names=tuple(each.name for each in original.opening.inputs),
                 windows=original.features,
                 outputs=str(outputs),

@@ -12,7 +12,9 @@ from typing import Any
 from edge_genre.convert.isolation import Step
 from edge_genre.convert.tensors import TensorSpec
 from edge_genre.convert.verify.graph_facts import GraphFacts
+from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.record import Record
+from edge_genre.task import Task
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ class RunGraph(Step[EngineFacts]):
     suffix: str
     target: str
     output: str
-    task: dict[str, Any]
+    task: Task
     names: tuple[str, ...]
     windows: str
     outputs: str
@@ -211,9 +213,9 @@ class JoinFrontEnd(Step[Joined]):
     graph: str
     suffix: str
     target: str
-    front_ends: dict[str, dict[str, Any]]
+    front_ends: dict[str, FrontEndSpec]
     output: str
-    task: dict[str, Any]
+    task: Task
     samples: str
     joined: str
     outputs: str

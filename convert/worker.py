@@ -24,11 +24,9 @@ from edge_genre.convert.sources import TrainedModel, open_model
 from edge_genre.convert.tensors import Arrays, TensorSpec, load, matched, reshaped
 from edge_genre.engines import Engine
 from edge_genre.errors import ConversionError, EdgeGenreError, one_line
-from edge_genre.frontend import FrontEndSpec
 from edge_genre.frontend.together import FrontEnds
 from edge_genre.host.record import Record
 from edge_genre.model.file import ModelFile
-from edge_genre.task import Task
 
 
 def describe(step: steps.Describe) -> steps.ModelFacts:
@@ -142,9 +140,8 @@ def join_front_end(step: steps.JoinFrontEnd) -> steps.Joined:
     from edge_genre.convert.verify.graph_facts import graph_facts
     from edge_genre.convert.waveform import with_front_end
 
-    specs = {name: FrontEndSpec.from_dict(each) for name, each in step.front_ends.items()}
-    alone = Path(step.graph).read_bytes()
-    joined = with_front_end(alone, specs, output=step.output, task=Task.from_dict(step.task))
+    specs, alone = step.front_ends, Path(step.graph).read_bytes()
+    joined = with_front_end(alone, specs, output=step.output, task=step.task)
     Path(step.joined).write_bytes(joined)
     front_ends = FrontEnds(tuple(specs.values()))
     shapes = {name: spec.shape for name, spec in specs.items()}
@@ -199,7 +196,7 @@ def _engine(
         require_tflite_runtime(graph)
         engine = "tflite-runtime" if available() else None
     model = ModelFile(Path(step.graph), step.suffix, graph, None)
-    return Engine(model, shape=shape, output=output, task=Task.from_dict(step.task), engine=engine)
+    return Engine(model, shape=shape, output=output, task=step.task, engine=engine)
 
 
 def _milliseconds(seconds: list[float]) -> float:

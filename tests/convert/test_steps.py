@@ -8,6 +8,7 @@ from edge_genre.convert import steps
 from edge_genre.convert.tensors import TensorSpec
 from edge_genre.convert.verify.graph_facts import GraphFacts
 from edge_genre.convert.worker import STEPS
+from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.record import Record
 from edge_genre.task import Task
 
@@ -26,7 +27,7 @@ GRAPH = GraphFacts(
     parameters=7,
 )
 ENGINE = steps.EngineFacts("onnxruntime 1.20", 0.25, GRAPH)
-TASK = Task(kind="multi_label", thresholds=(0.5, 0.25)).to_dict()
+TASK = Task(kind="multi_label", thresholds=(0.5, 0.25))
 RECORDS = [
     OPENING,
     steps.ModelFacts("onnx", (TensorSpec("x", (None, 40)),), 7, {"onnx": "1.17"}, None),
@@ -44,7 +45,7 @@ RECORDS = [
     ),
     steps.FindDrift("exact", "graph", "windows.npz"),
     steps.JoinFrontEnd(
-        "g", "tflite", "micro", {"x": {"kind": "mfcc"}}, "logits", TASK, "s", "j", "o"
+        "g", "tflite", "micro", {"x": FrontEndSpec(kind="mfcc")}, "logits", TASK, "s", "j", "o"
     ),
 ]
 

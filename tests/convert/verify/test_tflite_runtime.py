@@ -52,7 +52,7 @@ def test_a_conversion_for_it_refuses_what_it_does_not_have(
         suffix="tflite",
         target="litert",
         output="probabilities",
-        task=GENRES.to_dict(),
+        task=GENRES,
         names=("features",),
         windows=save(features, [windows]),
         outputs=str(outputs),

@@ -16,7 +16,7 @@ from edge_genre.convert.verify.answer import with_self_test
 from edge_genre.convert.verify.gate import limit_of
 from edge_genre.convert.waveform import waveform_spec
 from edge_genre.model.file import ModelInfo, write
-from edge_genre.model.input import audio_input
+from edge_genre.model.input import inputs_of
 
 _AT_ONCE = threading.Lock()  # an engine's messages are silenced for the whole process
 
@@ -52,7 +52,7 @@ def _info(result: FormatResult, conversion: Conversion) -> ModelInfo:
     output = conversion.output_of(result.suffix)
     if options.waveform:
         inside, output = inside_graph(inputs), "probabilities"
-        inputs = audio_input(waveform_spec(inputs[0].front_end))
+        inputs = inputs_of(waveform_spec(inputs[0].front_end))
     return replace(
         conversion.description.info,
         inputs=inputs,

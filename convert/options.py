@@ -11,7 +11,7 @@ from edge_genre.choices import OUTPUTS, QUANTIZATIONS, SUFFIXES, TARGETS, TASKS
 from edge_genre.convert.tensors import TensorSpec, one_input
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec
-from edge_genre.model.input import AUDIO, Input
+from edge_genre.model.input import Input, inputs_of
 
 DEFAULT = ("fp32", "dynamic")
 TIMEOUT = 900.0
@@ -105,14 +105,8 @@ class ConversionOptions:
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The inputs of audio, presets by their numbers."""
-        given = self.front_end
-        named = given if isinstance(given, Mapping) else {AUDIO: given}
-        return tuple(
-            Input(name, FrontEndSpec.preset(spec) if isinstance(spec, str) else spec)
-            for name, spec in named.items()
-            if spec is not None
-        )
+        """The inputs of audio."""
+        return inputs_of(self.front_end)
 
     @property
     def shapes(self) -> tuple[TensorSpec, ...]:

@@ -20,7 +20,7 @@ from edge_genre.listening.rolling import Rolling, Window, rolling_windows
 from edge_genre.model import self_test
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import ModelFile, ModelInfo, read
-from edge_genre.model.input import AUDIO, Input
+from edge_genre.model.input import inputs_of
 from edge_genre.results import SILENCE_DBFS, Moment, SongResult, WindowResult, vote
 from edge_genre.task import GENRES, Task
 
@@ -115,12 +115,8 @@ class Classifier:
                     "give both (--frontend and --labels), convert the model again, or, if it is a "
                     "copy that may be cut off, copy it again"
                 )
-            specs = front_end if isinstance(front_end, Mapping) else {AUDIO: front_end}
             info = ModelInfo(
-                inputs=tuple(
-                    Input(name, FrontEndSpec.preset(spec) if isinstance(spec, str) else spec)
-                    for name, spec in specs.items()
-                ),
+                inputs=inputs_of(front_end),
                 labels=tuple(labels),
                 output=output or "probabilities",
                 task=task or GENRES,

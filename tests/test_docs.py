@@ -27,7 +27,7 @@ from edge_genre.frontend import PRESETS, FrontEndSpec, kinds
 from edge_genre.model import self_test
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.file import ModelInfo, read
-from edge_genre.model.input import audio_input
+from edge_genre.model.input import inputs_of
 from edge_genre.outputs import Event
 from edge_genre.results import WindowResult, vote
 from edge_genre.task import Task
@@ -103,7 +103,7 @@ def keys_of(page: str, heading: str = "") -> set[str]:
 
 
 def test_every_key_of_a_model_file_is_documented() -> None:
-    info = ModelInfo(inputs=audio_input(FrontEndSpec()), labels=("a",))
+    info = ModelInfo(inputs=inputs_of(FrontEndSpec()), labels=("a",))
     newer = dataclasses.replace(info, task=Task(noun="mood"))
     described = keys_of("model-file.md", "The description")
     assert described == {*info.to_dict(), *newer.to_dict(), "sha256"}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from edge_genre.errors import ConversionError
 from edge_genre.frontend import FrontEndSpec, kinds
 from edge_genre.model.container import kind_of
-from edge_genre.model.input import AUDIO
+from edge_genre.model.input import inputs_of
 from edge_genre.task import GENRES, Task
 
 __all__ = ["require_graph", "waveform_spec", "with_front_end"]
@@ -66,7 +66,7 @@ def with_front_end(
     ConversionError
         The front end cannot be a graph, does not fit this one, or the graph is damaged.
     """
-    front_ends = front_end if isinstance(front_end, Mapping) else {AUDIO: front_end}
+    front_ends = {each.name: each.front_end for each in inputs_of(front_end)}
     for spec in front_ends.values():
         require_graph(spec)
     if kind_of(graph) == "tflite":

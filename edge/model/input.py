@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +55,27 @@ class Input:
         return cls(values["name"], spec)
 
 
-def audio_input(spec: FrontEndSpec | None) -> tuple[Input, ...]:
-    """The inputs of a model with one of audio; none where there is no front end."""
-    return () if spec is None else (Input(AUDIO, spec),)
+def inputs_of(
+    front_end: FrontEndSpec | str | Mapping[str, FrontEndSpec | str] | None,
+) -> tuple[Input, ...]:
+    """The inputs of a model with these front ends; none where there is none.
+
+    Parameters
+    ----------
+    front_end : a spec or the name of a preset; of several inputs, by their names
+
+    Raises
+    ------
+    SpecError
+        There is no such preset.
+    """
+    if front_end is None:
+        return ()
+    named = front_end if isinstance(front_end, Mapping) else {AUDIO: front_end}
+    return tuple(
+        Input(name, FrontEndSpec.preset(spec) if isinstance(spec, str) else spec)
+        for name, spec in named.items()
+    )
 
 
 def require_together(inputs: tuple[Input, ...]) -> None:

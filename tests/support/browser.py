@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_genre.model.file import read, write
-from edge_genre.model.input import audio_input
+from edge_genre.model.input import inputs_of
 from tests.support.requirements import require_package, require_system
 from tests.support.waiting import PATIENCE
 
@@ -177,7 +177,7 @@ def waveform_file(name: str, folder: Path, **changes: Any) -> Path:
     graph, _ = split(model.content)
     joined = with_front_end(graph, model.info.front_end, output=model.info.output)
     spec = waveform_spec(model.info.front_end)
-    info = replace(model.info, inputs=audio_input(spec), output="probabilities", self_test=None)
+    info = replace(model.info, inputs=inputs_of(spec), output="probabilities", self_test=None)
     if model.kind == "tflite":
         joined = with_metadata(joined, info)
     path = folder / name

@@ -15,7 +15,7 @@ from edge_genre.engines import Engine
 from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.model import container
 from edge_genre.model.file import ModelFile, ModelInfo, attach, digest
-from edge_genre.model.input import Input, audio_input
+from edge_genre.model.input import Input, inputs_of
 from edge_genre.model.self_test import SelfTest, probe, signal
 from edge_genre.task import Task
 
@@ -119,7 +119,7 @@ def info(**changes: Any) -> ModelInfo:
     }
     values |= changes
     spec = values.pop("front_end")
-    return ModelInfo(**({"inputs": audio_input(spec)} | values))
+    return ModelInfo(**({"inputs": inputs_of(spec)} | values))
 
 
 def self_test(*specs: FrontEndSpec, tolerance: float = 1e-3, many: bool = False) -> SelfTest:

@@ -21,7 +21,7 @@ from edge_genre.convert.waveform import waveform_spec, with_front_end
 from edge_genre.model.bundled import bundled_models
 from edge_genre.model.container import split
 from edge_genre.model.file import read, write
-from edge_genre.model.input import audio_input
+from edge_genre.model.input import inputs_of
 from edge_genre.task import Task
 from tests.support import models_on_the_fly as small
 from tests.support.signals import music
@@ -55,7 +55,7 @@ def waveform_file(tmp_path_factory: pytest.TempPathFactory):
             model = read(path)
             spec, (graph, _) = model.info.front_end, split(model.content)
             info = replace(
-                model.info, inputs=audio_input(waveform_spec(spec)), output="probabilities"
+                model.info, inputs=inputs_of(waveform_spec(spec)), output="probabilities"
             )
             graph = with_front_end(graph, spec, output=model.info.output)
             graph = with_metadata(graph, info)

@@ -18,7 +18,7 @@ from edge_genre.convert.waveform import waveform_spec, with_front_end
 from edge_genre.errors import ConversionError
 from edge_genre.model.container import kind_of
 from edge_genre.model.file import write
-from edge_genre.model.input import audio_input
+from edge_genre.model.input import inputs_of
 from edge_genre.task import GENRES, Task
 from tests.support.models_on_the_fly import LABELS, SPEC, info, onnx_graph, weights
 from tests.support.signals import music
@@ -50,7 +50,7 @@ def loaded(tmp_path: Path) -> Callable[..., Classifier]:
 
     def load(content: bytes, task: Task = GENRES, spec: FrontEndSpec = SPEC) -> Classifier:
         path = tmp_path / f"small.{kind_of(content)}"
-        write(path, content, info(inputs=audio_input(waveform_spec(spec)), task=task))
+        write(path, content, info(inputs=inputs_of(waveform_spec(spec)), task=task))
         return Classifier.load(path)
 
     return load

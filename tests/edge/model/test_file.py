@@ -22,7 +22,7 @@ from edge_genre.frontend import FrontEndSpec
 from edge_genre.model import container
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import ModelInfo, attach, read, write
-from edge_genre.model.input import audio_input
+from edge_genre.model.input import inputs_of
 from tests.support import models_on_the_fly as small
 from tests.support.models_on_the_fly import edited
 
@@ -352,4 +352,4 @@ def test_front_end_of_another_shape(tmp_path: Path) -> None:
 
 def test_info_refuses_unknown_output() -> None:
     with pytest.raises(ModelError, match="scores"):
-        ModelInfo(inputs=audio_input(small.SPEC), labels=small.LABELS, output="scores")
+        ModelInfo(inputs=inputs_of(small.SPEC), labels=small.LABELS, output="scores")

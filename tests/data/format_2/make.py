@@ -68,9 +68,7 @@ def as_onnx(specs: dict[str, FrontEndSpec], task: Task) -> bytes:
         ]
     nodes.append(helper.make_node("Sum", [f"{name}/labels" for name in specs], ["logits"]))
     nodes.append(
-        helper.make_node(
-            "Softmax" if task.exclusive else "Sigmoid", ["logits"], ["probabilities"]
-        )
+        helper.make_node("Softmax" if task.exclusive else "Sigmoid", ["logits"], ["probabilities"])
     )
     outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(LABELS)])]
     for name in task.explanations:

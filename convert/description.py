@@ -84,7 +84,7 @@ def described(source: Path, options: ConversionOptions) -> Description:
         inputs=options.inputs,
         labels=tuple(options.labels),
         task=Task(
-            noun=options.noun or GENRES.noun,
+            noun=GENRES.noun if options.noun is None else options.noun,
             background=options.background,
             explanations=tuple(options.explain),
         ),
@@ -127,8 +127,8 @@ def _own(source: Path, own: ModelInfo, options: ConversionOptions) -> Descriptio
     _require_labels(options, own.labels)
     task = replace(
         own.task,
-        noun=options.noun or own.task.noun,
-        background=options.background or own.task.background,
+        noun=own.task.noun if options.noun is None else options.noun,
+        background=own.task.background if options.background is None else options.background,
         explanations=tuple(options.explain) or own.task.explanations,
     )
     info = replace(
@@ -143,7 +143,7 @@ def _own(source: Path, own: ModelInfo, options: ConversionOptions) -> Descriptio
 
 def _require_labels(options: ConversionOptions, labels: Sequence[str]) -> None:
     """Refuse what is said of labels that there are not."""
-    named = [("--background", options.background)] if options.background else []
+    named = [] if options.background is None else [("--background", options.background)]
     for option, label in (*named, *(("--threshold", label) for label in options.thresholds)):
         if label not in labels:
             raise ConversionError(

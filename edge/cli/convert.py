@@ -52,11 +52,14 @@ def _thresholds(
     for value in values:
         label, _, text = value.rpartition("=")
         try:
-            found[label] = float(text)
+            number = float(text)
         except ValueError:
             raise click.BadParameter(f"{value!r} is neither a number nor LABEL=NUMBER.") from None
-        if not 0 < found[label] <= 1:
+        if not 0 < number <= 1:
             raise click.BadParameter(f"{value!r} is not a threshold above 0 and up to 1.")
+        if label in found:
+            raise click.BadParameter(f"{value!r} is the second for {label or 'all labels'}.")
+        found[label] = number
     return found
 
 

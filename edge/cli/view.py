@@ -99,12 +99,16 @@ def facts(rows: dict[str, str]) -> Table:
 
 
 def console() -> Console:
-    """The standard output; where it is no terminal, wide enough that nothing is cut."""
+    """The standard output; where it is no terminal, wide enough that nothing is cut.
+
+    Texts are shown as they are: a label may be ``[live]``.
+    """
     from rich.console import Console
 
     if sys.stdout.isatty():
-        return Console()
-    return Console(width=1000, file=cast("TextIO", _Unpadded(sys.stdout)))
+        return Console(markup=False, emoji=False)
+    file = cast("TextIO", _Unpadded(sys.stdout))
+    return Console(width=1000, file=file, markup=False, emoji=False)
 
 
 class _Unpadded:

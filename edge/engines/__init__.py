@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_genre.choices import ONNX_ENGINES, TFLITE_ENGINES
 from edge_genre.engines.litert import LiteRT
 from edge_genre.engines.tensor import Tensor
-from edge_genre.errors import EngineError, ModelError
+from edge_genre.errors import EngineError, ModelError, one_line
 from edge_genre.model.file import ModelFile
 from edge_genre.task import GENRES, Task
 
@@ -246,7 +246,7 @@ def _answer(
     left = [number for name, number in numbers.items() if name not in explanations]
     if missing or len(left) != 1 or len(numbers) != len(outputs):
         has = ", ".join(each.name for each in outputs)
-        expected = ", ".join(("one answer", *explanations))
+        expected = one_line(", ".join(("one answer", *explanations)), 200)
         raise ModelError(
             f"{model.path}: the model has {len(outputs)} outputs ({has}), expected {expected}"
         )

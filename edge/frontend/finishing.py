@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_genre.errors import SpecError
 from edge_genre.frontend.computation import Computation
 from edge_genre.frontend.framed import Framed
-from edge_genre.frontend.spec import finite, later, require
+from edge_genre.frontend.spec import SMALLEST, later, require, single
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
@@ -116,8 +116,9 @@ class Finished(Framed):
         if isinstance(value, np.ndarray):
             value = value.tolist()
         if not isinstance(value, list | tuple):
-            number = finite(key, value)
-            require(number != 0 or not key.startswith("scale"), key, value, "a number other than 0")
+            number = single(key, value)
+            divides = key.startswith("scale")
+            require(abs(number) >= SMALLEST or not divides, key, value, "a number other than 0")
             return number
         if not levels:
             raise SpecError(f"front-end spec: {key} is a list, expected a number")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
     from edge_genre.frontend.in_c import InC
 
+# Of single precision: the least number with all digits, and the greatest.
+SMALLEST, _GREATEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 _LARGEST = 2**31 - 1  # whole number: what is longer fits into no array
 
 
@@ -249,6 +251,13 @@ def finite(key: str, value: object) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     require(number and abs(value) <= sys.float_info.max, key, value, "a finite number")  # type: ignore[arg-type]
     return float(value)  # type: ignore[arg-type]
+
+
+def single(key: str, value: object) -> float:
+    """A value as a finite number in single precision, which features have."""
+    number = finite(key, value)
+    require(abs(number) <= _GREATEST, key, value, f"a number up to {_GREATEST:.1e}")
+    return number
 
 
 def _listed(value: Any) -> Any:

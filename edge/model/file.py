@@ -22,7 +22,7 @@ from edge_genre.host.files import reading, write_whole, writing
 from edge_genre.model.container import CARD, INFO, LABELS, join, kind_of, split
 from edge_genre.model.input import AUDIO, Input, require_together
 from edge_genre.model.self_test import SelfTest
-from edge_genre.results import SILENCE
+from edge_genre.results import NOTHING, SILENCE
 from edge_genre.task import GENRES, Task
 
 FORMAT_VERSION = 2  # the newest; all from 1 on are read, and the oldest that suffices is written
@@ -74,10 +74,13 @@ class ModelInfo:
         if self.output not in OUTPUTS:
             raise ModelError(f"output is {self.output!r}, expected one of {', '.join(OUTPUTS)}")
         require_together(self.inputs)
-        labels = self.labels
-        if not labels or not all(labels) or len(set(labels)) != len(labels) or SILENCE in labels:
+        labels, reserved = self.labels, {SILENCE}
+        if not self.task.exclusive:
+            reserved.add(NOTHING)  # the answer where none of them holds
+        if not labels or not all(labels) or len(set(labels)) != len(labels) or reserved & {*labels}:
+            words = " or ".join(map(repr, sorted(reserved, reverse=True)))
             raise ModelError(
-                f"labels must be distinct, not empty and not {SILENCE!r}, found {list(labels)}"
+                f"labels must be distinct, not empty and not {words}, found {list(labels)}"
             )
         object.__setattr__(self, "task", self.task.of_labels(labels))
         for key in _TEXTS:

@@ -62,7 +62,10 @@ class SelfTest:
         for tolerance in (*self.features_tolerance, self.tolerance):
             good = good and _finite(tolerance) and tolerance > 0
         if not good or self.tolerance >= 1:
-            raise ModelError(f"self-test is impossible: {self}")
+            raise ModelError(
+                "self-test is impossible: expected a seed below 2**32, finite numbers, and "
+                f"tolerances above 0, found seed {self.seed!r} and tolerance {self.tolerance!r}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values, ready for JSON; of one input without a list around them."""

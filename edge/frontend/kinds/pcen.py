@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_genre.frontend.finishing import Finish, Finished
 from edge_genre.frontend.mel_spectrogram import FilterBank, MelSpectrogram
-from edge_genre.frontend.spec import require
+from edge_genre.frontend.spec import require, single
 
 if TYPE_CHECKING:
     from edge_genre.frontend.graph import Value, Writer
@@ -50,7 +50,8 @@ class Pcen(Finished, MelSpectrogram):
         positive = ("factor", "time_constant", "bias", "exponent", "eps")
         self.number(*positive, "gain")
         for key in positive:
-            require(getattr(self, key) > 0, key, getattr(self, key), "a positive number")
+            value = single(key, getattr(self, key))
+            require(value > 0, key, value, "a positive number")
         require(self.gain >= 0, "gain", self.gain, "0 or more")
 
     @property

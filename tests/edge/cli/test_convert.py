@@ -116,6 +116,8 @@ def test_labels_on_their_own_are_counted() -> None:
     [
         (["--threshold", "jazz=1.5"], "'jazz=1.5' is not a threshold above 0 and up to 1"),
         (["--threshold", "nan"], "'nan' is not a threshold"),
+        (["--threshold", "a=0.3", "--threshold", "a=0.6"], "'a=0.6' is the second for a"),
+        (["--threshold", "0.3", "--threshold", "0.6"], "'0.6' is the second for all labels"),
         (["--threshold", "jazz=often"], "'jazz=often' is neither a number nor LABEL=NUMBER"),
         (["--input-shape", "mfcc=130,x"], "'mfcc=130,x' is not a shape"),
         (["--input-shape", "a=3", "--input-shape", "a=4"], "'a=4' is not NAME=N,N"),
@@ -136,6 +138,8 @@ def test_options_that_cannot_be_read(arguments: list[str], message: str, tmp_pat
     [
         (["--threshold", "polka=0.3"], "--threshold names 'polka', which is none of the 3 labels"),
         (["--background", "silent"], "--background names 'silent', which is none of the 3 labels"),
+        (["--background", ""], "--background names '', which is none of the 3 labels"),
+        (["--noun", ""], "noun is '', expected a word or a few"),
         (["--threshold", "0.3"], "--threshold is for labels that each hold or not"),
         (["--task", "multi-label"], "--task multi-label, but its last operator is a softmax"),
         (["--explain", "why"], "has no output 'why' to explain with: its outputs are y"),
@@ -158,3 +162,5 @@ def test_a_file_that_describes_itself_says_its_task(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(small.onnx_model())
     output = run("convert", tmp_path / "model.onnx", "--task", "multi-label", code=1).output
     assert "says that its task is single-label, not multi-label" in output
+    output = run("convert", tmp_path / "model.onnx", "--noun", "", code=1).output
+    assert "noun is '', expected a word or a few" in output

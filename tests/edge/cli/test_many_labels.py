@@ -42,6 +42,16 @@ def tagger(song: Path) -> Path:
     return path
 
 
+def test_labels_are_shown_as_they_are(song: Path, tmp_path: Path) -> None:
+    """What is markup to a table is a label of somebody's."""
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(small.edited(small.tagger(noun="[tag]"), {}, "[live]\n[b]x[/b]\n:guitar:\n"))
+    shown = run("classify", song, "-m", path, "--windows").stdout
+    assert "[tag]s" in shown
+    for label in ("[live]", "[b]x[/b]", ":guitar:"):
+        assert shown.count(label) > 6  # in the bars, and in each window
+
+
 def test_all_that_hold_are_shown(song: Path, tagger: Path) -> None:
     result = Classifier.load(tagger).classify_file(song)
     assert len(result.labels) == 2

@@ -158,6 +158,7 @@ def test_features_of_another_shape(two: ModelFile) -> None:
         ((), r"2 outputs \(attention, tags\), expected one answer$"),
         (("heat",), r"2 outputs \(attention, tags\), expected one answer, heat"),
         (("attention", "tags"), "expected one answer, attention, tags"),
+        (tuple(map(str, range(10**4))), r"expected one answer, 0, 1, .{100,190}\.\.\.$"),
     ],
 )
 def test_outputs_that_do_not_match(

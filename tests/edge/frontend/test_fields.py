@@ -230,6 +230,8 @@ def test_files_of_old_and_new_format(spec: FrontEndSpec) -> None:
         ({"scale": [1.0] * 12}, "scale has 12 numbers, expected 128, one a band"),
         ({"mean": []}, "mean has 0 numbers, expected 128"),
         ({"scale": [1.0] * 127 + [0]}, r"scale\[127\] is 0, expected a number other than 0"),
+        ({"scale": 1e-320}, "scale is 1e-320, expected a number other than 0"),
+        ({"mean": -1e39}, r"mean is -1e\+39, expected a number up to 3.4e\+38"),
         ({"mean": [None] * 128}, r"mean\[0\] is None, expected a finite number"),
         ({"mean": [[1.0]] * 128}, r"mean\[0\] is a list, expected a number"),
         (

@@ -123,6 +123,7 @@ def test_needs_format_2() -> None:
         ({"gain": -1}, "gain is -1.0, expected 0 or more"),
         ({"bias": 0}, "bias is 0.0, expected a positive number"),
         ({"time_constant": 0}, "time_constant is 0.0, expected a positive number"),
+        ({"time_constant": 1e300}, r"time_constant is 1e\+300, expected a number up to 3.4e\+38"),
         ({"eps": "small"}, "eps is 'small', expected a finite number"),
         ({"log": "db"}, "unknown key 'log'; pcen has kind, sample_rate"),
         ({"top_db": None}, "unknown key 'top_db'"),

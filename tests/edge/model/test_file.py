@@ -261,6 +261,7 @@ _TEST = small.self_test().to_dict()
         ({"self_test": {"seed": 1}}, None, "not as expected"),
         ({}, "a\nb\n", "2 labels"),
         ({}, "a\na\nb\n", "distinct"),
+        ({}, "a\nsilence\nb\n", "not 'silence', found"),
     ],
 )
 def test_inconsistent_descriptions(
@@ -271,6 +272,16 @@ def test_inconsistent_descriptions(
     with pytest.raises(EdgeGenreError, match=message) as error:
         Classifier.load(path)
     assert str(path) in str(error.value)
+
+
+def test_nothing_is_a_label_only_where_one_always_holds(tmp_path: Path) -> None:
+    labels = "jazz\nnothing\nrock\n"
+    path = tmp_path / "nothing.onnx"
+    path.write_bytes(edited(small.tagger(), {}, labels))
+    with pytest.raises(ModelError, match="empty and not 'silence' or 'nothing', found"):
+        Classifier.load(path)
+    path.write_bytes(edited(small.onnx_model(), {}, labels))
+    assert Classifier.load(path).labels[1] == "nothing"
 
 
 def test_wrong_number_of_labels(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _STATISTICS = ("mean", "std", "var", "min", "max")
 _TINY = 1e-6
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Finished(Framed):
     """Features of one width a frame, and what becomes of them over a window.
 

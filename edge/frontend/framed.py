@@ -12,7 +12,9 @@ from edge_genre.frontend.spec import FrontEndSpec, later, require
 _RAISED = {"hann": 0.5, "hamming": 0.54}  # the mean of a raised cosine whose largest value is 1
 
 
-@dataclass(frozen=True, kw_only=True)
+# Only kinds are made. What they extend has fields alone, since a dataclass's methods are written
+# anew for each class when it is loaded: here and below this halves the time that takes.
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Framed(FrontEndSpec):
     """A short-time Fourier transform, as librosa's.
 

@@ -25,7 +25,7 @@ _OF_NATURAL |= {"natural": 1.0, "log10": 1 / math.log(10.0)}
 _LARGEST_FFT_IN_C = 1 << 15  # whose bins have numbers of 16 bits
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Logarithmic(MelSpectrogram):
     """A mel spectrogram S and its logarithm.
 
@@ -85,7 +85,7 @@ class Logarithmic(MelSpectrogram):
         return _DECIBELS[self.log] * math.log10(max(float(self.ref), self.amin))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class MelLevels(Finished, Logarithmic):
     """Levels of mel bands, and what a window makes of them."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _GROUP_EDGES = (0.0, 0.375, 0.625, 0.8125, 1.0)  # of the number of bands
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class MelSpectrogram(Framed):
     """Sums of spectra over the bands of a mel filter bank, as librosa's.
 

@@ -82,6 +82,9 @@ class ModelInfo:
             raise ModelError(
                 f"labels must be distinct, not empty and not {words}, found {list(labels)}"
             )
+        for label in labels:
+            if not isinstance(label, str) or label.splitlines() != [label]:
+                raise ModelError(f"a label is {label!r}, expected a text of one line")
         object.__setattr__(self, "task", self.task.of_labels(labels))
         for key in _TEXTS:
             if not isinstance(getattr(self, key), str):

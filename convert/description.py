@@ -121,7 +121,7 @@ def _own(source: Path, own: ModelInfo, options: ConversionOptions) -> Descriptio
         )
     if options.kind not in (None, own.task.kind):
         raise ConversionError(
-            f"{source}: says that its task is {own.task.kind.replace('_', '-')}, not "
+            f"{source}: says that its task is {own.task.option}, not "
             f"{options.task}: leave --task out"
         )
     _require_labels(options, own.labels)

@@ -3,7 +3,7 @@
 Converters crash, hang, leak options into the next call and print what they like. A child process
 has a time limit, its output goes to a log, and its end, whatever it is, becomes an `Outcome`.
 
-A step is a `Task`: a dataclass of its arguments, which travels as JSON in a file; arrays and graphs
+A `Step` is a dataclass of its arguments, which travels as JSON in a file; arrays and graphs
 pass through files beside it. The parent runs it with `Children`, the child answers with `answer`.
 """
 
@@ -32,7 +32,7 @@ Found = TypeVar("Found", bound=Record)
 
 
 @dataclass(frozen=True)
-class Task(Record, Generic[Found]):
+class Step(Record, Generic[Found]):
     """The arguments of one step; `result` is the class of what it finds."""
 
     result: ClassVar[type[Record]]
@@ -95,15 +95,15 @@ class Children:
             for child in self._running:
                 child.kill()
 
-    def run(self, task: Task[Found]) -> Outcome[Found]:
-        """Run one task of the worker; callable from several threads."""
+    def run(self, step: Step[Found]) -> Outcome[Found]:
+        """Run one step of the worker; callable from several threads."""
         with self._lock:
             self._count += 1
             stem = self._folder / f"job{self._count}"
         job, result, log = (stem.with_suffix(suffix) for suffix in (".json", ".result", ".log"))
-        name = type(task).__name__
+        name = type(step).__name__
         job.write_text(
-            json.dumps({"task": name, "arguments": task.to_dict(), "result": str(result)})
+            json.dumps({"step": name, "arguments": step.to_dict(), "result": str(result)})
         )
         begin = time.monotonic()
         code = self._finished(job, log)
@@ -119,7 +119,7 @@ class Children:
             return Outcome("crashed", seconds, message=message, log=lines)
         if "error" in values:
             return Outcome("failed", seconds, message=values["error"], log=lines)
-        found: Any = type(task).result.from_dict(values["found"])
+        found: Any = type(step).result.from_dict(values["found"])
         return Outcome("done", seconds, found=found, log=lines)
 
     def _finished(self, job: Path, log: Path) -> int | None:
@@ -150,21 +150,21 @@ def _last(lines: tuple[str, ...]) -> str:
     return lines[-1].strip() if lines else "it printed nothing"
 
 
-def answer(path: str, tasks: Mapping[type[Task[Any]], Callable[[Any], Record]]) -> None:
+def answer(path: str, steps: Mapping[type[Step[Any]], Callable[[Any], Record]]) -> None:
     """Be the child: do the job of a file, and write down what it finds, or why it does not.
 
     Parameters
     ----------
     path : the job's, as `Children` gives it
-    tasks : what does each kind of task
+    steps : what does each kind of step
     """
     threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
     job = json.loads(Path(path).read_text())
-    kinds = {kind.__name__: kind for kind in tasks}
+    kinds = {kind.__name__: kind for kind in steps}
     values: dict[str, Any]
     try:
-        kind = kinds[job["task"]]
-        values = {"found": tasks[kind](kind.from_dict(job["arguments"])).to_dict()}
+        kind = kinds[job["step"]]
+        values = {"found": steps[kind](kind.from_dict(job["arguments"])).to_dict()}
     except EdgeGenreError as error:
         values = {"error": str(error)}
     except MemoryError:

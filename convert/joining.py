@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.report import FORCED, REFUSED, FormatResult, WaveformResult
-from edge_genre.convert.tasks import JoinFrontEnd
+from edge_genre.convert.steps import JoinFrontEnd
 from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.windows import load_windows
 from edge_genre.convert.waveform import require_graph, waveform_spec
@@ -59,11 +59,10 @@ class Joiner:
                 suffix=result.suffix,
                 target=self._options.target,
                 front_ends={
-                    each.name: each.front_end.to_dict()
-                    for each in self._conversion.description.info.inputs
+                    each.name: each.front_end for each in self._conversion.description.info.inputs
                 },
                 output=self._conversion.output_of(result.suffix),
-                task=self._conversion.task.to_dict(),
+                task=self._conversion.task,
                 samples=str(self._samples),
                 joined=str(joined),
                 outputs=str(outputs),

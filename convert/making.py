@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_genre.convert.conversion import Conversion
 from edge_genre.convert.edges import edges
 from edge_genre.convert.isolation import Outcome
-from edge_genre.convert.tasks import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
+from edge_genre.convert.steps import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
 
 
 class Maker:
@@ -42,8 +42,8 @@ class Maker:
         exact = self._folder / f"exact.{suffix}"
         if suffix == "tflite" and self.make(suffix, "fp32", exact).status != "done":
             return ()
-        task = FindDrift(str(exact), str(graph), self._original.features)
-        found = self._children.run(task).found
+        step = FindDrift(str(exact), str(graph), self._original.features)
+        found = self._children.run(step).found
         return () if found is None else found.layers
 
     def _tflite(self, quantization: str, graph: Path) -> Outcome[Made]:

@@ -14,7 +14,7 @@ from edge_genre.convert.description import Description
 from edge_genre.convert.isolation import Children, Outcome
 from edge_genre.convert.meaning import Meaning, meaning
 from edge_genre.convert.options import ConversionOptions
-from edge_genre.convert.tasks import Describe, ModelFacts, Opening, RunSource
+from edge_genre.convert.steps import Describe, ModelFacts, Opening, RunSource
 from edge_genre.convert.tensors import TensorSpec, matched, save
 from edge_genre.convert.verify.windows import UNKNOWN, load_windows
 from edge_genre.errors import ConversionError
@@ -106,8 +106,8 @@ def run_original(
         save(path, each.features)
     options.tell("source", "running")
     explain = described.info.task.explanations
-    task = RunSource(opening, names, len(labels), explain, str(paths[0]), str(outputs))
-    facts = required(source, children.run(task))
+    step = RunSource(opening, names, len(labels), explain, str(paths[0]), str(outputs))
+    facts = required(source, children.run(step))
     # From here on all is in the model's own order.
     order = matched([each.name for each in facts.inputs], names)
     if order != sorted(order):

@@ -30,7 +30,7 @@ from edge_genre.convert.report import (
     SourceReport,
     WindowsReport,
 )
-from edge_genre.convert.tasks import RunGraph
+from edge_genre.convert.steps import RunGraph
 from edge_genre.convert.verify.gate import judge
 from edge_genre.convert.waveform import require_graph
 from edge_genre.errors import ConversionError, EdgeGenreError
@@ -201,7 +201,7 @@ class _Formats:
                 suffix=result.suffix,
                 target=options.target,
                 output=self.conversion.output_of(result.suffix),
-                task=self.conversion.task.to_dict(),
+                task=self.conversion.task,
                 names=tuple(each.name for each in original.opening.inputs),
                 windows=original.features,
                 outputs=str(outputs),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_genre.convert.tasks import EngineFacts, ModelFacts
+from edge_genre.convert.steps import EngineFacts, ModelFacts
 from edge_genre.convert.verify.gate import Verdict
 from edge_genre.convert.verify.parity import AnyParity
 from edge_genre.task import GENRES, Task

@@ -6,7 +6,7 @@ mean asks the model's `Task`; nobody else tells kinds apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -176,6 +176,11 @@ class Task:
         """
         return self._kind.exclusive
 
+    @property
+    def option(self) -> str:
+        """Its kind as ``--task`` has it, one of `edge_genre.choices.TASKS`."""
+        return self.kind.replace("_", "-")
+
     def operator(self, meaning: str) -> str | None:
         """What makes probabilities of a graph's outputs: its operator's name; None for nothing.
 
@@ -231,6 +236,10 @@ class Task:
         probabilities : of one window or song [shape=(labels,)]
         """
         return self._kind.decide(probabilities, self._thresholds)
+
+    def reached(self, probabilities: Numbers) -> NDArray[np.bool_]:
+        """Which labels reach their thresholds, where they have some, both [shape=(..., labels)]."""
+        return np.asarray(probabilities >= self._thresholds)
 
     def of_song(self, windows: Numbers, temperature: float = 1.0) -> Numbers:
         """Probabilities of a song [shape=(labels,)] from those of its windows.
@@ -296,6 +305,12 @@ def tempered(probabilities: Numbers, temperature: float) -> Numbers:
     if temperature == 1:
         return probabilities
     return softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature)
+
+
+def noun_of_all(nouns: Iterable[str]) -> str:
+    """The noun of several models, or ``"label"`` where they have different ones."""
+    different = set(nouns)
+    return different.pop() if len(different) == 1 else "label"
 
 
 def plural(noun: str) -> str:

@@ -124,9 +124,7 @@ def evaluate_labels(
     """
     truth = targets(tracks, len(labels))
     scores = np.stack([track.mean for track in tracks])
-    said = np.zeros_like(truth)
-    for row, score in zip(said, scores, strict=True):
-        row[task.decide(score)] = True
+    said = task.reached(scores)
     has, lacks = truth.any(axis=0), ~truth.all(axis=0)
     measured = np.flatnonzero(has & lacks)
     if not len(measured):

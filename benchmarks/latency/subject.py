@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,21 +60,20 @@ class Job(Record):
     threads: int = 1
     engine: str | None = None
     device: str = "cpu"
-    front_end: dict[str, dict[str, Any]] = field(default_factory=dict)
+    front_end: dict[str, FrontEndSpec] | None = None
     labels: tuple[str, ...] | None = None
     output: str | None = None
-    task: dict[str, Any] | None = None
+    task: Task | None = None
     paced: bool = False
 
     def load(self, *, check: bool = True) -> Classifier:
         """Load the model."""
-        specs = {name: FrontEndSpec.from_dict(spec) for name, spec in self.front_end.items()}
         return Classifier.load(
             self.model,
-            front_end=specs or None,
+            front_end=self.front_end,
             labels=self.labels,
             output=self.output,
-            task=None if self.task is None else Task.from_dict(self.task),
+            task=self.task,
             threads=self.threads,
             engine=self.engine,
             device=self.device,

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from edge_genre.benchmarks.latency.result import Run
 from edge_genre.benchmarks.text import counted
+from edge_genre.task import noun_of_all
 
 _Thing = TypeVar("_Thing")
 
@@ -40,5 +41,4 @@ def once(things: Sequence[_Thing], key: Callable[[_Thing], Hashable]) -> list[_T
 
 def noun_of(runs: Sequence[Run]) -> str:
     """What the models' labels are, if they agree about that."""
-    nouns = {run.noun for run in runs}
-    return nouns.pop() if len(nouns) == 1 else "label"
+    return noun_of_all(run.noun for run in runs)

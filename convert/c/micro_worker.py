@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_genre.convert.isolation import Task, answer
+from edge_genre.convert.isolation import Step, answer
 from edge_genre.engines.quantization import dequantize, quantize
 from edge_genre.host.record import Record
 
@@ -21,7 +21,7 @@ class Fit(Record):
 
 
 @dataclass(frozen=True)
-class Attempt(Task[Fit]):
+class Attempt(Step[Fit]):
     """Run a ``graph`` once in an ``arena`` of so many bytes; what it uses of it is printed."""
 
     result = Fit
@@ -31,7 +31,7 @@ class Attempt(Task[Fit]):
 
 
 @dataclass(frozen=True)
-class RunWindows(Task[Fit]):
+class RunWindows(Step[Fit]):
     """Run a ``graph`` on ``windows`` in an ``arena``, and save its ``outputs``."""
 
     result = Fit
@@ -42,8 +42,8 @@ class RunWindows(Task[Fit]):
     outputs: str
 
 
-def attempt(task: Attempt) -> Fit:
-    interpreter = _interpreter(task.graph, task.arena)
+def attempt(step: Attempt) -> Fit:
+    interpreter = _interpreter(step.graph, step.arena)
     if interpreter is None:
         return Fit(fits=False)
     detail = interpreter.get_input_details(0)
@@ -53,18 +53,18 @@ def attempt(task: Attempt) -> Fit:
     return Fit(fits=True)
 
 
-def run_windows(task: RunWindows) -> Fit:
-    interpreter = _interpreter(task.graph, task.arena)
+def run_windows(step: RunWindows) -> Fit:
+    interpreter = _interpreter(step.graph, step.arena)
     if interpreter is None:
         return Fit(fits=False)
     source, result = interpreter.get_input_details(0), interpreter.get_output_details(0)
     rows = []
-    for window in np.load(task.windows):
+    for window in np.load(step.windows):
         values = window.reshape(source["shape"])
         interpreter.set_input(quantize(values, source["dtype"], *_parameters(source)), 0)
         interpreter.invoke()
         rows.append(dequantize(interpreter.get_output(0), *_parameters(result)).reshape(-1))
-    np.save(task.outputs, np.stack(rows))
+    np.save(step.outputs, np.stack(rows))
     return Fit(fits=True)
 
 

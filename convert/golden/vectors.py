@@ -146,7 +146,7 @@ def golden(classifier: Classifier, music: Path | None = None) -> Golden:
 def _names(inputs: Sequence[Input]) -> dict[str, int]:
     """Names of the arrays of features, and the numbers of the inputs that they are of."""
     if len(inputs) == 1:
-        return {} if inputs[0].front_end.kind == "waveform" else {FEATURES: 0}
+        return {} if inputs[0].front_end.is_samples else {FEATURES: 0}
     # For files and C; those of two inputs may come out as one.
     plain = [re.sub("[^0-9A-Za-z_]", "_", each.name) for each in inputs]
     if len(set(plain)) < len(plain):

@@ -73,7 +73,7 @@ def with_metadata(graph: bytes, info: ModelInfo) -> bytes:
     """
     model = parse(graph)
     spec = info.front_end
-    if spec is None or spec.kind != "waveform":
+    if spec is None or not spec.is_samples:
         raise ConversionError("TFLite metadata are for graphs that take samples: give --waveform")
     _require_fit(model, spec.window_samples, info)
     described = AudioMetadata(
@@ -129,7 +129,7 @@ def check_metadata(content: bytes, info: ModelInfo) -> None:
     found, spec = read_metadata(content), info.front_end
     if found is None:
         return
-    if spec is None or spec.kind != "waveform":
+    if spec is None or not spec.is_samples:
         raise ConversionError(
             f"the TFLite metadata say that the graph takes samples at {found.sample_rate} Hz, "
             f"but its front end is {spec.kind if spec else 'none'}: give one of kind waveform"

@@ -128,7 +128,6 @@ def _right(
     if task.exclusive:
         right = [each.argmax(axis=1) == labels for each in (source, converted)]
     else:
-        edges = np.array(task.thresholds, np.float32)
-        right = [((each >= edges) == labels).all(axis=1) for each in (source, converted)]
+        right = [(task.reached(each) == labels).all(axis=1) for each in (source, converted)]
     before, after = (int(each[known].sum()) for each in right)
     return int(known.sum()), before, after

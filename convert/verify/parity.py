@@ -1,6 +1,5 @@
 """How far a converted model is from the one it was made from."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,21 +88,19 @@ def compare(reference: np.ndarray, candidate: np.ndarray) -> Parity:
     return Parity(*differences, float(agreement.mean()))
 
 
-def compare_labels(
-    reference: np.ndarray, candidate: np.ndarray, thresholds: Sequence[float]
-) -> LabelParity:
+def compare_labels(reference: np.ndarray, candidate: np.ndarray, task: Task) -> LabelParity:
     """The same where each label holds from its threshold on; see `compare`."""
     differences = _differences(reference, candidate)
-    edges = np.array(thresholds, np.float32)
-    held, found = reference >= edges, candidate >= edges
-    return LabelParity(*differences, agreement_of_labels(held, found))
+    return LabelParity(
+        *differences, agreement_of_labels(task.reached(reference), task.reached(candidate))
+    )
 
 
 def compare_by_task(reference: np.ndarray, candidate: np.ndarray, task: Task) -> AnyParity:
     """The same by what the outputs mean; see `compare`."""
     if task.exclusive:
         return compare(reference, candidate)
-    return compare_labels(reference, candidate, task.thresholds)
+    return compare_labels(reference, candidate, task)
 
 
 def agreement_of_labels(held: np.ndarray, found: np.ndarray) -> float:

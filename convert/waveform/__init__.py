@@ -26,7 +26,7 @@ def require_graph(spec: FrontEndSpec | None) -> FrontEndSpec:
             "a waveform file needs the model's front end, and this model has none: "
             "give the features that it was trained on (--frontend)"
         )
-    if spec == waveform_spec(spec):
+    if spec.is_samples:
         raise ConversionError("the model takes samples already: leave --waveform out")
     if spec.no_graph is not None:
         able = [name for name in kinds.names() if kinds.named(name)().no_graph is None]

@@ -232,7 +232,6 @@ def _measured(
         raise DataError(f"{corpus}: no such file or folder")
     if table is not None and (corpus is None or not corpus.is_dir()):
         raise click.UsageError("--labels-csv is for --corpus, a folder of audio.")
-    specs, task = description.front_end or {}, description.task
     jobs = [
         Job(
             model=model,
@@ -241,10 +240,10 @@ def _measured(
             threads=count,
             engine=engine,
             device=on,
-            front_end={name: spec.to_dict() for name, spec in specs.items()},
+            front_end=description.front_end,
             labels=description.labels,
             output=description.output,
-            task=None if task is None else task.to_dict(),
+            task=description.task,
             paced=paced,
         )
         for model in models_of(models)

@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--explain",
     is_flag=True,
-    help="With --windows, and in JSON or a table: show what a model's further outputs say, over "
-    "time, of why.",
+    help="Show of every window what a model's further outputs say, over time, of why; not in CSV.",
 )
 @top_option
 @silence_option
@@ -79,8 +78,9 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
-    if explain and (as_csv or not windows):
-        raise click.UsageError("--explain goes with --windows, and not with --csv.")
+    if explain and as_csv:
+        raise click.UsageError("--explain and --csv exclude each other.")
+    windows = windows or explain
     from edge_genre.audio.source import naming
 
     classifier = load(model)

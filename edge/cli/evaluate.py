@@ -21,7 +21,12 @@ from edge_genre.cli.options import (
     rounded_hop,
     seconds_option,
 )
-from edge_genre.cli.training_options import metadata_option, require_framework, showing_progress
+from edge_genre.cli.training_options import (
+    labels_csv_option,
+    metadata_option,
+    require_framework,
+    showing_progress,
+)
 from edge_genre.cli.view import print_json
 from edge_genre.errors import DataError, ModelError
 from edge_genre.host.files import reading, write_whole, writing
@@ -67,14 +72,7 @@ class _Found:
 @seconds_option(
     "--hop", help="Time from one window of audio to the next.  [default: the window's length]"
 )
-@click.option(
-    "--labels-csv",
-    "table",
-    type=click.Path(path_type=Path),
-    metavar="FILE.csv",
-    help="Labels of the audio files of a folder, any number each: columns path and labels, with "
-    "semicolons between these, or path and a column of 0 and 1 for each label.",
-)
+@labels_csv_option
 @click.option(
     "--choose-thresholds",
     is_flag=True,

@@ -57,7 +57,7 @@ def _values(classifier: Classifier) -> dict[str, Any]:
         "kind": classifier.model.kind,
         "bytes": classifier.model.size,
         "engine": classifier.engine.name,
-        "input_shape": list(classifier.engine.input_shape),
+        "input_shape": list(classifier.engine.shapes[0]),
         "labels": list(classifier.labels),
         **classifier.info.to_dict(),
         "inputs": [

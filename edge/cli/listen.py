@@ -129,9 +129,9 @@ def command(
     """Classify what the microphone hears, in rolling windows.
 
     Windows are smoothed, so that a song has one label, or of labels that hold together all that
-    reach their thresholds. A microphone that goes away is opened again
-    when it is back; what was missed is counted. Where the machine is too slow for the hop, windows
-    are left out, and counted too.
+    reach their thresholds. A microphone that goes away is opened again when it is back; what was
+    missed is counted. Where the machine is too slow for the hop, windows are left out, and counted
+    too.
 
     On a terminal it shows a live view, elsewhere it prints a line for each window, with --json of
     the documented schema. Ctrl-C ends it. See `edge-genre service` for how to let it run for weeks.

@@ -21,6 +21,7 @@ def command(as_json: bool) -> None:
     """List the bundled models; * marks the default one."""
     from edge_genre.model.bundled import bundled_models
     from edge_genre.model.file import read
+    from edge_genre.task import noun_of_all, plural
 
     default = _default()
     files = [read(path) for path in bundled_models()]
@@ -31,7 +32,8 @@ def command(as_json: bool) -> None:
             values |= {"labels": list(file.info.labels)}
             print_json(values | file.info.to_dict())
         return
-    columns = ("", "file", "size", "weights", "window", "genres", "tracks right")
+    noun = noun_of_all(file.info.task.noun for file in files if file.info)
+    columns = ("", "file", "size", "weights", "window", plural(noun), "tracks right")
     shown = table(*columns, caption=_caption(files))
     for file in files:
         assert file.info is not None

@@ -85,8 +85,9 @@ def _listening(arguments: Sequence[str], *, session: bool, account: str | None) 
     """Read listen's options as it will itself, so that a wrong one is not found out at boot."""
     parent = click.get_current_context().parent
     values = listen.command.make_context("listen", list(arguments), parent=parent).params
-    for name in ("model", "frontend", "labels", "path"):
-        value = str(values[name] or "")
+    front_ends = [text.rpartition("=")[2] for text in values["frontends"]]  # NAME=SPEC
+    for given in (values["model"], *front_ends, values["labels"], values["path"]):
+        value = str(given or "")
         if value == "-":
             raise click.UsageError("a service has no standard input: leave --input - out.")
         if value and Path(value).is_file() and not Path(value).is_absolute():

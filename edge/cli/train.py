@@ -10,7 +10,12 @@ import click
 
 from edge_genre.choices import RECIPES, TASKS
 from edge_genre.cli.options import json_option, read_spec
-from edge_genre.cli.training_options import metadata_option, require_framework, showing_progress
+from edge_genre.cli.training_options import (
+    labels_csv_option,
+    metadata_option,
+    require_framework,
+    showing_progress,
+)
 from edge_genre.cli.view import print_json
 
 if TYPE_CHECKING:
@@ -54,14 +59,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What a track has: one label, or any number of them (multi-label).",
 )
-@click.option(
-    "--labels-csv",
-    "table",
-    type=click.Path(path_type=Path),
-    metavar="FILE.csv",
-    help="Labels of the audio files of a folder, any number each: columns path and labels, with "
-    "semicolons between these, or path and a column of 0 and 1 for each label.",
-)
+@labels_csv_option
 @click.option(
     "--noun",
     default="genre",

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+labels_csv_option = click.option(
+    "--labels-csv",
+    "table",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Labels of the audio files of a folder, any number each: columns path and labels, with "
+    "semicolons between these, or path and a column of 0 and 1 for each label.",
+)
+
+
 def metadata_option(text: str) -> Callable[[_Command], _Command]:
     """An option for the table of artists, with its help."""
     return click.option(

@@ -79,7 +79,7 @@ class Engine:
         self.threads = threads
         shapes = shape if isinstance(shape, Mapping) else {runtime.inputs[0].name: shape}
         self._names = list(shapes)
-        self._places, self.input_shapes = _bound(model, runtime.inputs, shapes)
+        self._places, self._input_shapes = _bound(model, runtime.inputs, shapes)
         self._answer, self._explanations = _answer(model, runtime.outputs, task.explanations)
         self.n_classes = runtime.outputs[self._answer].size
         self.takes_batches = all(tensor.shape[0] is None for tensor in runtime.inputs)
@@ -88,12 +88,7 @@ class Engine:
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """What the file takes of each of the model's inputs, in their order."""
-        return tuple(self.input_shapes[self._places.index(n)] for n in range(len(self._places)))
-
-    @property
-    def input_shape(self) -> Shape:
-        """What the file takes of the first input."""
-        return self.shapes[0]
+        return tuple(self._input_shapes[self._places.index(n)] for n in range(len(self._places)))
 
     def run(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify one window.
@@ -155,7 +150,7 @@ class Engine:
                 f"{len(self._names)} ({', '.join(self._names)}); missing: {missing}"
             )
         arrays = []
-        for place, shape in zip(self._places, self.input_shapes, strict=True):
+        for place, shape in zip(self._places, self._input_shapes, strict=True):
             wanted = shape if n == 1 else (n, *shape[1:])
             try:
                 arrays.append(features[place].reshape(wanted))

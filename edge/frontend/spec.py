@@ -128,6 +128,11 @@ class FrontEndSpec:
         return self.kind
 
     @property
+    def is_samples(self) -> bool:
+        """Whether the features are the window's samples: the model has its front end inside."""
+        return False
+
+    @property
     def made_of_levels(self) -> bool:
         """Whether a frame's row is the levels of mel bands, and all else is made of those.
 

@@ -15,7 +15,7 @@ OMITTED = "omitted"
 
 class Record:
     """Base of frozen dataclasses whose fields are numbers, texts, None, sequences, dictionaries
-    by text, and other records.
+    by text, and other records, or what has ``to_dict`` and ``from_dict`` of its own.
 
     A field is called the same in JSON, unless its metadata has another ``key``. One with the
     metadata `OMITTED` is left out of JSON where it has its default.
@@ -67,7 +67,7 @@ def _kinds(cls: type) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
+    if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
@@ -87,7 +87,7 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
         *others, last = (each for each in inside if each is not types.NoneType)
         kind = next((each for each in others if _matches(each, value)), last)
         return _typed(kind, value, where)
-    if isinstance(kind, type) and issubclass(kind, Record):
+    if hasattr(kind, "from_dict"):
         return kind.from_dict(value)
     if origin is tuple and isinstance(value, (list, tuple)):
         kinds = [inside[0]] * len(value) if inside[-1] is ... else inside

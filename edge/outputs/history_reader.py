@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_genre.outputs.history_file import schema_of, stamp
 from edge_genre.results import SILENCE
-from edge_genre.task import GENRES
+from edge_genre.task import GENRES, noun_of_all
 
 # Plays that are read at once. A reader that stays, since whoever takes its output is slow, would
 # keep `listen` from ever emptying SQLite's log.
@@ -100,7 +100,7 @@ class StoredPlays:
         self._heard = "coalesce(heard, seconds)" if later else "seconds"
         (self.count,) = self._select("count(*)").fetchone()
         nouns = self._select("DISTINCT noun").fetchall() if later else [(GENRES.noun,)]
-        self.noun = nouns[0][0] if len(nouns) == 1 else "label"
+        self.noun = noun_of_all(noun for (noun,) in nouns)
 
     def rows(self, limit: int | None = None) -> Iterator[StoredPlay]:
         """The latest of them, or all, as they were heard."""

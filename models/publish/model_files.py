@@ -6,6 +6,7 @@ accuracy is counted on all validation windows, in their real engines.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -117,13 +118,8 @@ def _options(recipe: Recipe) -> str:
     if front_end != RECIPES[recipe.name].front_end:
         options += " --frontend " + (front_end if isinstance(front_end, str) else "FILE.json")
     if task != GENRES:
-        options += f" --task {_kind(task)} --noun {task.noun}"
+        options += f" --task {task.option} --noun {shlex.quote(task.noun)}"
     return options
-
-
-def _kind(task: Task) -> str:
-    """The kind of a task, as options call it."""
-    return task.kind.replace("_", "-")
 
 
 def _converted(
@@ -138,7 +134,7 @@ def _converted(
 ) -> list[Path]:
     """Forms of the network in one format that agree with it, beside the windows."""
     (source,) = run.glob("model.*")
-    meant: dict[str, Any] = {} if task == GENRES else {"task": _kind(task)}
+    meant: dict[str, Any] = {} if task == GENRES else {"task": task.option}
     report = convert(
         source,
         output=windows.parent,

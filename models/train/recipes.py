@@ -34,8 +34,8 @@ _WANTED = {
     "songnet": _PICTURES,
     "tiny": _PICTURES,
     "five_channel": _Wanted(
-        lambda spec: spec.kind == "five_channel" and spec.shape == (5, 40, 130),
-        "five_channel of shape (5, 40, 130)",
+        lambda spec: spec.shape == (5, 40, 130),
+        "stacks of shape (5, 40, 130), as five-channel-first gives them",
         ("single_label",),  # as its published checkpoints
     ),
 }
@@ -121,7 +121,7 @@ class Recipe:
         """
         if task.kind not in _WANTED[self.network].tasks:
             raise DataError(
-                f"recipe {self.name}: its network has one answer, but the task is {task.kind}: "
+                f"recipe {self.name}: its network has one answer, but the task is {task.option}: "
                 "choose another recipe"
             )
         smoothing = self.smoothing if OBJECTIVES[task.kind].smoothed else 0.0

@@ -24,7 +24,7 @@ def children(tmp_path: Path) -> Children:
     return Children(tmp_path, PATIENCE, worker=WORKER)
 
 
-def test_what_a_task_finds_comes_back(children: Children) -> None:
+def test_what_a_step_finds_comes_back(children: Children) -> None:
     outcome = children.run(Obey((1, 2)))
     assert outcome.status == "done"
     assert outcome.found == Number(42, (1, 2))

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_genre.convert.isolation import Task, answer
+from edge_genre.convert.isolation import Step, answer
 from edge_genre.errors import ConversionError
 from edge_genre.host.record import Record
 
@@ -19,7 +19,7 @@ class Number(Record):
 
 
 @dataclass(frozen=True)
-class Obey(Task[Number]):
+class Obey(Step[Number]):
     """Behave well."""
 
     result = Number
@@ -43,7 +43,7 @@ class Exit(Obey):
 
 
 @dataclass(frozen=True)
-class Hang(Task[Number]):
+class Hang(Step[Number]):
     """Write down the process's number, and never end."""
 
     result = Number
@@ -51,27 +51,27 @@ class Hang(Task[Number]):
     pid: str
 
 
-def obey(task: Obey) -> Number:
-    assert isinstance(task.numbers, tuple)
-    return Number(42, task.numbers)
+def obey(step: Obey) -> Number:
+    assert isinstance(step.numbers, tuple)
+    return Number(42, step.numbers)
 
 
-def refuse(task: Refuse) -> Number:
+def refuse(step: Refuse) -> Number:
     raise ConversionError("unsupported")
 
 
-def crash(task: Crash) -> Number:
+def crash(step: Crash) -> Number:
     os.kill(os.getpid(), signal.SIGSEGV)
     raise AssertionError
 
 
-def leave(task: Exit) -> Number:
+def leave(step: Exit) -> Number:
     os.write(1, b"RuntimeError: no such operator\n")
     sys.exit(7)
 
 
-def hang(task: Hang) -> Number:
-    Path(task.pid).write_text(str(os.getpid()))
+def hang(step: Hang) -> Number:
+    Path(step.pid).write_text(str(os.getpid()))
     time.sleep(600)
     raise AssertionError
 

@@ -27,13 +27,8 @@ class FiveChannel(MfccDeltas):
 
     def check(self) -> None:
         super().check()
-        plain = {
-            "log": "db",
-            "ref": 1.0,
-            "center": True,
-            "power": 2.0,
-        }  # beats are defined on these levels
-        for key, value in plain.items():
+        # Beats are defined on these levels.
+        for key, value in {"log": "db", "ref": 1.0, "center": True, "power": 2.0}.items():
             require(getattr(self, key) == value, key, getattr(self, key), f"{value!r}")
 
     @property

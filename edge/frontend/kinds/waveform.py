@@ -27,6 +27,11 @@ class Waveform(FrontEndSpec):
         """In a few words."""
         return "audio"
 
+    @property
+    def is_samples(self) -> bool:
+        """They are."""
+        return True
+
     def computation(self, dtype: type[Any]) -> Computation:
         """Nothing is computed."""
         return _Samples()

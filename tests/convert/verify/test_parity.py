@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edge_genre.convert.verify.parity import Parity, compare, compare_labels
+from edge_genre.task import Task
 
 
 def test_figures_are_those_calculated_by_hand():
@@ -41,10 +42,15 @@ def test_refuses_what_is_not_finite(value):
 def test_labels_that_hold_are_counted_by_hand():
     reference = np.array([[0.9, 0.6, 0.1], [0.2, 0.1, 0.1]], np.float32)
     candidate = np.array([[0.9, 0.4, 0.1], [0.6, 0.1, 0.1]], np.float32)
-    parity = compare_labels(reference, candidate, (0.5, 0.5, 0.5))
+
+    def compared(*thresholds):
+        task = Task(kind="multi_label", thresholds=thresholds)
+        return compare_labels(reference, candidate, task)
+
+    parity = compared(0.5, 0.5, 0.5)
     assert parity.max_difference == pytest.approx(0.4)
     assert parity.mean_difference == pytest.approx((0.2 + 0.4) / 6)
     assert parity.label_agreement == pytest.approx(1 / 3)  # of three that either gives
     # Each label by its own threshold; where none holds, both agree.
-    assert compare_labels(reference, candidate, (0.1, 0.3, 0.05)).label_agreement == 1
-    assert compare_labels(reference, candidate, (1.0, 1.0, 1.0)).label_agreement == 1
+    assert compared(0.1, 0.3, 0.05).label_agreement == 1
+    assert compared(1.0, 1.0, 1.0).label_agreement == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_genre.convert.tasks import RunGraph
+from edge_genre.convert.steps import RunGraph
 from edge_genre.convert.tensors import save
 from edge_genre.convert.tflite.flatbuffer import pack, parse
 from edge_genre.convert.tflite.writer import keras_to_tflite
@@ -47,20 +47,20 @@ def test_a_conversion_for_it_refuses_what_it_does_not_have(
     graph, features = tmp_path / "graph.tflite", tmp_path / "windows.npz"
     graph.write_bytes(pack(model))
     outputs = tmp_path / "outputs.npy"
-    task = RunGraph(
+    step = RunGraph(
         graph=str(graph),
         suffix="tflite",
         target="litert",
         output="probabilities",
-        task=GENRES.to_dict(),
+        task=GENRES,
         names=("features",),
         windows=save(features, [windows]),
         outputs=str(outputs),
     )
-    assert run_graph(task).graph.versions["CONV_2D"] == version
+    assert run_graph(step).graph.versions["CONV_2D"] == version
     expected = run_tflite(graph.read_bytes(), windows)
     np.testing.assert_allclose(np.load(outputs), expected, atol=1e-6)
-    old = replace(task, target="tflite-runtime")
+    old = replace(step, target="tflite-runtime")
     if version <= 7:
         run_graph(old)
     else:

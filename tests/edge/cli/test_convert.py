@@ -16,7 +16,7 @@ from edge_genre.convert.report import (
     WaveformResult,
     WindowsReport,
 )
-from edge_genre.convert.tasks import EngineFacts, ModelFacts
+from edge_genre.convert.steps import EngineFacts, ModelFacts
 from edge_genre.convert.tensors import one_input
 from edge_genre.convert.verify.gate import Verdict
 from edge_genre.convert.verify.graph_facts import GraphFacts

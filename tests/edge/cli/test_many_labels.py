@@ -115,7 +115,7 @@ def test_live_view(song: Path, tmp_path: Path) -> None:
 
 
 def test_explain(song: Path, tagger: Path) -> None:
-    table = run("classify", song, "-m", tagger, "--windows", "--explain").stdout
+    table = run("classify", song, "-m", tagger, "--explain").stdout
     assert " attention " in table
     curves = [line.split("│")[-2].strip() for line in table.splitlines() if line.startswith("│")]
     assert len(curves) == 6
@@ -123,15 +123,9 @@ def test_explain(song: Path, tagger: Path) -> None:
     assert set("".join(curves)) <= set("▁▂▃▄▅▆▇█01234567")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--explain",), "--explain goes with --windows"),
-        (("--explain", "--windows", "--csv"), "--explain goes with --windows, and not with --csv"),
-    ],
-)
-def test_explain_alone(song: Path, tagger: Path, options: tuple[str, ...], message: str) -> None:
-    assert message in run("classify", song, "-m", tagger, *options, code=2).stderr
+def test_explain_without_a_place(song: Path, tagger: Path) -> None:
+    message = run("classify", song, "-m", tagger, "--explain", "--csv", code=2).stderr
+    assert "--explain and --csv exclude each other" in message
 
 
 def test_a_model_that_explains_nothing(song: Path, model: Path) -> None:

@@ -79,6 +79,7 @@ def test_a_unit_asks_for_what_listen_needs() -> None:
         (("--", "--input", "-"), "no standard input"),
         (("--", "--mqtt", "broker"), "is not the URL of an MQTT broker"),
         (("--", "--model", "mine.tflite"), "mine.tflite: give its whole path"),
+        (("--", "--frontend", "levels=fe.json"), "fe.json: give its whole path"),
         (("--", "--history", "/home/pi/plays.db"), "--history plays.db"),
         (("--", "--history", "../plays.db"), "--history plays.db"),
         (("--user", "--run-as", "pi"), "--user and --run-as exclude each other"),
@@ -90,7 +91,8 @@ def test_wrong_usage_is_found_out_at_once(
     arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.tflite").touch()
+    for name in ("mine.tflite", "fe.json"):
+        (tmp_path / name).touch()
     assert message in run(*arguments, code=2).stderr
 
 

@@ -271,5 +271,5 @@ def test_wrong_usage(music: Path, table: Path, tmp_path: Path, noise_corpus: Pat
     five = run(
         "train", music, *many, "--labels-csv", table, "--recipe", "five-channel", *out, code=1
     )
-    assert "its network has one answer, but the task is multi_label" in five.stderr
+    assert "its network has one answer, but the task is multi-label" in five.stderr
     assert not (tmp_path / "run").exists()

@@ -118,7 +118,7 @@ def test_a_spec_of_ones_own() -> None:
             "takes frames of log-mel, MFCC or PCEN, .* five_channel of shape",
         ),
         ("tiny", "three-channel", r"gives mfcc_deltas of shape \(40, 130, 3\): choose another"),
-        ("five-channel", "log-mel", r"takes five_channel of shape \(5, 40, 130\), but the"),
+        ("five-channel", "log-mel", r"takes stacks of shape \(5, 40, 130\), .*, but the"),
     ],
 )
 def test_features_that_a_network_cannot_take(recipe: str, front_end: str, message: str) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edge_genre.convert.isolation import Task
+from edge_genre.convert.isolation import Step
 from edge_genre.convert.tensors import TensorSpec
 from edge_genre.convert.verify.graph_facts import GraphFacts
+from edge_genre.frontend import FrontEndSpec
 from edge_genre.host.record import Record
+from edge_genre.task import Task
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Joined(Record):
 
 
 @dataclass(frozen=True)
-class Describe(Task[ModelFacts]):
+class Describe(Step[ModelFacts]):
     """What a source file is, without running it."""
 
     result = ModelFacts
@@ -109,7 +111,7 @@ class Describe(Task[ModelFacts]):
 
 
 @dataclass(frozen=True)
-class RunSource(Task[ModelFacts]):
+class RunSource(Step[ModelFacts]):
     """Run the source on ``windows``, in its own framework, and save its answers in ``outputs``.
 
     The windows are those of the inputs ``names``, in this order; the answer is the output with a
@@ -128,7 +130,7 @@ class RunSource(Task[ModelFacts]):
 
 
 @dataclass(frozen=True)
-class WriteTFLite(Task[Made]):
+class WriteTFLite(Step[Made]):
     """Convert the source to a TFLite ``graph``; ``options`` are `TrainedModel.tflite`'s."""
 
     result = Made
@@ -140,7 +142,7 @@ class WriteTFLite(Task[Made]):
 
 
 @dataclass(frozen=True)
-class WriteONNX(Task[Made]):
+class WriteONNX(Step[Made]):
     """Convert the source to an ONNX ``graph`` in fp32."""
 
     result = Made
@@ -150,7 +152,7 @@ class WriteONNX(Task[Made]):
 
 
 @dataclass(frozen=True)
-class QuantizeONNX(Task[Made]):
+class QuantizeONNX(Step[Made]):
     """Quantize the ``exact`` ONNX graph, which takes windows of ``inputs``.
 
     Where labels each hold or not, they do from these ``edges`` of its outputs on.
@@ -167,7 +169,7 @@ class QuantizeONNX(Task[Made]):
 
 
 @dataclass(frozen=True)
-class RunGraph(Task[EngineFacts]):
+class RunGraph(Step[EngineFacts]):
     """Run a converted graph in its real engine on ``windows``, and save its probabilities.
 
     ``names`` are those of its inputs, in the windows' order; ``output`` is what the graph gives,
@@ -181,14 +183,14 @@ class RunGraph(Task[EngineFacts]):
     suffix: str
     target: str
     output: str
-    task: dict[str, Any]
+    task: Task
     names: tuple[str, ...]
     windows: str
     outputs: str
 
 
 @dataclass(frozen=True)
-class FindDrift(Task[Drifts]):
+class FindDrift(Step[Drifts]):
     """Find the layers of a ``graph`` that are furthest from those of the ``exact`` one."""
 
     result = Drifts
@@ -199,7 +201,7 @@ class FindDrift(Task[Drifts]):
 
 
 @dataclass(frozen=True)
-class JoinFrontEnd(Task[Joined]):
+class JoinFrontEnd(Step[Joined]):
     """Put front ends into a graph, and run both forms on windows of ``samples``, in turns.
 
     ``front_ends`` are by the names of its inputs; ``joined`` is where the graph goes, ``outputs``
@@ -211,9 +213,9 @@ class JoinFrontEnd(Task[Joined]):
     graph: str
     suffix: str
     target: str
-    front_ends: dict[str, dict[str, Any]]
+    front_ends: dict[str, FrontEndSpec]
     output: str
-    task: dict[str, Any]
+    task: Task
     samples: str
     joined: str
     outputs: str

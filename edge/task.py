@@ -147,12 +147,17 @@ class Task:
     explanations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise ModelError(f"task is {self.kind!r}, expected one of {', '.join(KINDS)}")
         for key in ("noun", "background"):
             value = getattr(self, key)
             if not (value is None and key == "background") and not _is_name(value):
                 raise ModelError(f"{key} is {value!r}, expected a word or a few")
+        for key in ("thresholds", "explanations"):
+            value = getattr(self, key)
+            if not isinstance(value, list | tuple):
+                raise ModelError(f"{key} are {value!r}, expected a list")
+            object.__setattr__(self, key, tuple(value))
         if self.thresholds and self.exclusive:
             raise ModelError(f"a task of kind {self.kind} decides without thresholds")
         for threshold in self.thresholds:
@@ -270,15 +275,17 @@ class Task:
         ------
         ModelError
             A value is impossible.
-        KeyError, TypeError
-            One is missing or of another type.
+        KeyError
+            One is missing.
         """
+        if not isinstance(values, Mapping):
+            raise ModelError(f"task is {values!r}, expected an object")
         return cls(
             kind=values["kind"],
             noun=values["noun"],
             background=values["background"],
-            thresholds=tuple(values["thresholds"]),
-            explanations=tuple(values["explanations"]),
+            thresholds=values["thresholds"],
+            explanations=values["explanations"],
         )
 
     @property

@@ -104,7 +104,7 @@ class Engine:
         Raises
         ------
         ModelError
-            There are more or fewer arrays than inputs.
+            There are more or fewer arrays than inputs, or one is of another size.
         EngineError
             The engine failed, or its result is not finite.
         """
@@ -152,7 +152,14 @@ class Engine:
         arrays = []
         for place, shape in zip(self._places, self._input_shapes, strict=True):
             wanted = shape if n == 1 else (n, *shape[1:])
-            arrays.append(features[place].reshape(wanted))
+            try:
+                arrays.append(features[place].reshape(wanted))
+            except ValueError:
+                given = " x ".join(map(str, features[place].shape))
+                raise ModelError(
+                    f"features of input {self._names[place]} are {given}, expected "
+                    f"{' x '.join(map(str, wanted))}"
+                ) from None
         return arrays
 
     def _probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -74,15 +74,8 @@ class ModelInfo:
         if self.output not in OUTPUTS:
             raise ModelError(f"output is {self.output!r}, expected one of {', '.join(OUTPUTS)}")
         require_together(self.inputs)
-        labels, reserved = self.labels, {SILENCE}
-        if not self.task.exclusive:
-            reserved.add(NOTHING)  # the answer where none of them holds
-        if not labels or not all(labels) or len(set(labels)) != len(labels) or reserved & {*labels}:
-            words = " or ".join(map(repr, sorted(reserved, reverse=True)))
-            raise ModelError(
-                f"labels must be distinct, not empty and not {words}, found {list(labels)}"
-            )
-        object.__setattr__(self, "task", self.task.of_labels(labels))
+        require_labels(self.labels, self.task)
+        object.__setattr__(self, "task", self.task.of_labels(self.labels))
         for key in _TEXTS:
             if not isinstance(getattr(self, key), str):
                 raise ModelError(f"{key} is {getattr(self, key)!r}, expected a text")
@@ -179,6 +172,27 @@ class ModelInfo:
             raise ModelError(str(error)) from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{INFO} is not as expected: {error!r}") from None
+
+
+def require_labels(labels: Sequence[str], task: Task) -> None:
+    """Refuse labels that no model of a task can have.
+
+    Raises
+    ------
+    ModelError
+        There are none, one is twice there, or it is no text of one line, or says something else.
+    """
+    reserved = {SILENCE}
+    if not task.exclusive:
+        reserved.add(NOTHING)  # the answer where none of them holds
+    if not labels or not all(labels) or len(set(labels)) != len(labels) or reserved & {*labels}:
+        words = " or ".join(map(repr, sorted(reserved, reverse=True)))
+        raise ModelError(
+            f"labels must be distinct, not empty and not {words}, found {list(labels)}"
+        )
+    for label in labels:
+        if not isinstance(label, str) or label.splitlines() != [label]:
+            raise ModelError(f"a label is {label!r}, expected a text of one line")
 
 
 @dataclass(frozen=True)

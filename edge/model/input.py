@@ -38,12 +38,14 @@ class Input:
         Raises
         ------
         ModelError
-            The front-end spec does not match its hash.
+            It is no object, or the front-end spec does not match its hash.
         SpecError
             A value of it is impossible.
-        KeyError, TypeError
-            One is missing or of another type.
+        KeyError
+            One is missing.
         """
+        if not isinstance(values, dict):
+            raise ModelError(f"an input is {values!r}, expected an object")
         described, expected = values["front_end"], values["front_end_hash"]
         spec = None if described is None else FrontEndSpec.from_dict(described)
         found = spec and spec.hash

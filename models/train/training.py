@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from edge_genre.benchmarks.accuracy.evaluation import Track, tracks_of_windows
 from edge_genre.errors import DataError
 from edge_genre.host.files import writing
+from edge_genre.model.file import require_labels
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.train.batches import training_batches
 from edge_genre.models.train.metrics import (
@@ -103,7 +104,10 @@ def train(
     ------
     DataError
         The folder holds a run of another recipe or of other tracks, or `initial` does not fit.
+    ModelError
+        No model file can have a label of the music, such as "silence".
     """
+    require_labels(data.tracks.genres, recipe.task)
     OBJECTIVES[recipe.task.kind].require(data.tracks)
     begun = None if initial is None else Initial(initial.name, _digest(initial))
     training = _Training(data, output, recipe, make_trainer(recipe, data, initial))

@@ -139,6 +139,9 @@ def test_as_json(kind: str) -> None:
         ({"kind": "multi_label", "thresholds": (float("nan"),)}, "threshold is nan"),
         ({"kind": "multi_label", "thresholds": (True,)}, "threshold is True"),
         ({"explanations": ("a", "a")}, "expected different names"),
+        ({"explanations": "heat"}, "explanations are 'heat', expected a list"),
+        ({"kind": "multi_label", "thresholds": 0.5}, "thresholds are 0.5, expected a list"),
+        ({"kind": ["multi_label"]}, r"task is \['multi_label'\], expected one of"),
     ],
 )
 def test_impossible_tasks(values: dict[str, Any], message: str) -> None:

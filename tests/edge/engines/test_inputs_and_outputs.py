@@ -137,6 +137,12 @@ def test_an_input_that_is_not_given(two: ModelFile) -> None:
         engine(two, PLAIN).run(features()["levels"])
 
 
+def test_inputs_in_another_order(two: ModelFile) -> None:
+    given = features()
+    with pytest.raises(ModelError, match=r"input \w+ are 6 x ., expected 1 x 6 x .$"):
+        engine(two, PLAIN).run(given["mfcc"], given["levels"])
+
+
 def test_names_that_do_not_match(two: ModelFile) -> None:
     with pytest.raises(ModelError, match="but they are said to be levels, mfccs"):
         engine(two, PLAIN, levels=(6, 4), mfccs=(6, 3))

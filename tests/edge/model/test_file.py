@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from edge_genre.model import container
 from edge_genre.model.bundled import find_model
 from edge_genre.model.file import ModelInfo, attach, read, write
 from edge_genre.model.input import inputs_of
+from edge_genre.task import Task
 from tests.support import models_on_the_fly as small
 from tests.support.models_on_the_fly import edited
 
@@ -272,6 +274,29 @@ def test_inconsistent_descriptions(
     with pytest.raises(EdgeGenreError, match=message) as error:
         Classifier.load(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("label", ["two\nlines", "ends\n", "two\u2028lines", 3])
+def test_labels_of_several_lines(label: Any) -> None:
+    """A file with them could not be read again: it has a label a line."""
+    with pytest.raises(ModelError, match=re.escape(f"a label is {label!r}, expected a text")):
+        small.info(labels=("jazz", label, "rock"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": None}, "task is None, expected an object"),
+        ({"task": Task().to_dict() | {"thresholds": None}}, "thresholds are None, expected a list"),
+        ({"inputs": ["mel"]}, "an input is 'mel', expected an object"),
+        ({"inputs": [None]}, "an input is None, expected an object"),
+    ],
+)
+def test_values_of_other_types(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "edited.onnx"
+    path.write_bytes(edited(small.tagger(), change))
+    with pytest.raises(ModelError, match=message):
+        read(path)
 
 
 def test_nothing_is_a_label_only_where_one_always_holds(tmp_path: Path) -> None:

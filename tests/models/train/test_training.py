@@ -90,6 +90,19 @@ def test_run_of_another_recipe_is_not_continued(
     assert "another recipe" in result.output
 
 
+def test_a_label_that_no_file_can_have_is_refused_before_training(
+    noise_corpus: Path, tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    with np.load(noise_corpus) as file:
+        arrays = dict(file)
+    arrays["genres"] = np.array(["silence", *arrays["genres"][1:]])
+    np.savez(tmp_path / "silent.npz", **arrays)
+    result = run(tmp_path / "silent.npz", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "labels must be distinct, not empty and not 'silence', found" in result.output
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_is_blind_to_all_but_the_training_split(
     noise_corpus: Path, whole: Path, tmp_path: Path, run: Callable[..., Result]
 ) -> None:

@@ -213,7 +213,7 @@ def _bound(
         has, described = ", ".join(each.name for each in inputs), ", ".join(shapes)
         raise ModelError(
             f"{model.path}: the model has {len(inputs)} inputs ({has}), but it is said to have "
-            f"{len(shapes)}" + (f" ({described})" if len(shapes) > 1 else "")
+            f"{len(shapes)} ({described})"
         )
     names = list(shapes)
     places = [0]

@@ -63,12 +63,13 @@ class FrontEnd:
             self._samples = np.zeros(spec.window_samples, dtype)
         else:
             widths = self._computation.widths
+            self._n_frames, self._hop_length = spec.n_frames, spec.hop_length
             self._spectrum = PowerSpectrum(spec, dtype)
             self._samples = self._spectrum.samples
             # A hop that keeps frames is a step through room for two windows of them.
-            room = spec.n_frames * (1 + (self.hop < spec.window_samples))
+            room = self._n_frames * (1 + (self.hop < spec.window_samples))
             self._stored = [np.zeros((room, width), dtype) for width in widths]
-            self._rows = _part(self._stored, 0, spec.n_frames)
+            self._rows = _part(self._stored, 0, self._n_frames)
             self._first_row = 0
             block = self._spectrum.block_frames
             self._new_rows = [np.zeros((block, width), dtype) for width in widths]
@@ -239,19 +240,19 @@ class FrontEnd:
             return finish([self._samples]).astype(np.float32, copy=False)
         spectrum.pad()
         interior = spectrum.interior
-        new = [range(self.spec.n_frames)]
-        frames, rest = divmod(advanced, self.spec.hop_length)
+        new = [range(self._n_frames)]
+        frames, rest = divmod(advanced, self._hop_length)
         if advanced and not rest and frames < len(interior):
             # A frame that was whole and still is keeps its row.
             self._step(frames)
-            new = [range(interior.start), range(interior.stop - frames, self.spec.n_frames)]
+            new = [range(interior.start), range(interior.stop - frames, self._n_frames)]
         for batch in _batches(new, spectrum.block_frames):
             self._analyse(spectrum, batch)
         return finish(self._rows).astype(np.float32, copy=False)
 
     def _step(self, frames: int) -> None:
         """Let ``_rows`` begin so many frames later; what lies behind the kept ones is stale."""
-        count = self.spec.n_frames
+        count = self._n_frames
         first = self._first_row + frames
         if first + count > len(self._stored[0]):
             for field in self._stored:

@@ -201,6 +201,8 @@ class Levels(Finish):
         self.widths = (spec.n_mels,)
         self._bank = FilterBank(spec, dtype)
         self._times = _OF_NATURAL.get(spec.log, 1.0)
+        self._in_decibels = spec.in_decibels
+        self._reference = spec.reference if spec.in_decibels else 0.0
 
     def analyse(self, power: NDArray[Any], rows: list[NDArray[Any]]) -> None:
         """Logarithm of the mel powers, before anything that depends on the whole window.
@@ -214,7 +216,7 @@ class Levels(Finish):
         self._bank(power, mel)
         if spec.log == "none":
             return
-        if spec.in_decibels:
+        if self._in_decibels:
             np.maximum(mel, spec.amin, out=mel)
         else:
             np.add(mel, spec.amin, out=mel)
@@ -234,12 +236,12 @@ class Levels(Finish):
         float [shape=(n_frames, n_mels)], a new array
         """
         spec, mel = self.spec, rows[0]
-        if not spec.in_decibels:
+        if not self._in_decibels:
             return mel.copy()
         loudest = float(mel.max())
         floor = -math.inf if spec.top_db is None else loudest - spec.top_db
         levels: NDArray[Any] = np.maximum(mel, mel.dtype.type(floor))
-        reference = loudest if spec.ref == "max" else spec.reference
+        reference = loudest if spec.ref == "max" else self._reference
         if reference:
             levels -= mel.dtype.type(reference)
         return levels

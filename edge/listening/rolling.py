@@ -89,7 +89,8 @@ class Rolling:
         self._meter = _Meter(source)
         self._received = self._dropped = self._accepted = 0
         self._tolerated = LATE_SECONDS * spec.sample_rate if live else math.inf
-        self._next_end = spec.window_samples  # of the samples accepted
+        self._size = spec.window_samples
+        self._next_end = self._size  # of the samples accepted
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[Window]:
         """Take the source's next block; yield the windows that it completes."""
@@ -99,7 +100,7 @@ class Rolling:
             front_end.reset()
             self._resampler.reset()
             meter.begin_at(self._received)
-            self._accepted, self._next_end = 0, self._spec.window_samples
+            self._accepted, self._next_end = 0, self._size
         self._dropped = source.dropped
         # Before resampling, which would smear it.
         check_samples(block, offset=self._received, rate=source.rate)
@@ -110,7 +111,7 @@ class Rolling:
         while front_end.ready:
             is_late = self._accepted - self._next_end > self._tolerated
             features, late = front_end.newest_window() if is_late else (front_end.window(), 0)
-            self._next_end = front_end.start + self._spec.window_samples + self._hop
+            self._next_end = front_end.start + self._size + self._hop
             yield meter.window(front_end, features, late=late)
             meter.start()
         meter.stop()

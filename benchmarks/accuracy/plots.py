@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 _MOST = 20  # labels with a bar
 _NAMED = 8  # of them with a colour
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Texts are drawn as they are: a label with dollars in it is no formula."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False}):
+        yield
 
 
 @singledispatch
@@ -47,6 +57,7 @@ def _(evaluation: MultiLabelEvaluation, labels: Sequence[str], task: Task, folde
     plot_precision_recall(evaluation, folder / "precision_recall.png", nouns=task.nouns)
 
 
+@_as_written()
 def plot_confusion(
     evaluation: Evaluation, labels: Sequence[str], path: Path, *, noun: str = "genre"
 ) -> None:
@@ -70,6 +81,7 @@ def plot_confusion(
     figure.savefig(path, dpi=120)
 
 
+@_as_written()
 def plot_reliability(evaluation: Evaluation, path: Path, *, noun: str = "genre") -> None:
     """Draw accuracy over confidence (a reliability diagram), as a PNG."""
     confidence, accuracy, counts = np.array(evaluation.reliability).T
@@ -86,6 +98,7 @@ def plot_reliability(evaluation: Evaluation, path: Path, *, noun: str = "genre")
     figure.savefig(path, dpi=120)
 
 
+@_as_written()
 def plot_precision_recall(evaluation: MultiLabelEvaluation, path: Path, *, nouns: str) -> None:
     """Draw precision over recall, and average precision of the most frequent labels, as a PNG.
 

@@ -239,7 +239,7 @@ class Classifier:
                 explanations = {name: self._moments(window, each) for name, each in others.items()}
             else:
                 row = self.run(*window.features)
-            labels = tuple(self.labels[number] for number in self.task.decide(row))
+            labels = tuple([self.labels[number] for number in self.task.decide(row)])
             probabilities = dict(zip(self.labels, row.tolist(), strict=True))
         return WindowResult(
             start=window.start,

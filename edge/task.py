@@ -226,7 +226,11 @@ class Task:
         ----------
         meaning : what the outputs are, one of `edge_genre.choices.OUTPUTS`
         """
-        return self._kind.activations[meaning](outputs)
+        return self.activation(meaning)(outputs)
+
+    def activation(self, meaning: str) -> Callable[[Numbers], Numbers]:
+        """What `probabilities` does to outputs of one meaning, for who does it often."""
+        return self._kind.activations[meaning]
 
     def decide(self, probabilities: Numbers) -> list[int]:
         """Numbers of the labels that hold, most probable first.
@@ -288,7 +292,7 @@ class Task:
             explanations=values["explanations"],
         )
 
-    @property
+    @cached_property
     def _kind(self) -> TaskKind:
         return KINDS[self.kind]
 

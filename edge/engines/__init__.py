@@ -79,16 +79,17 @@ class Engine:
         self.threads = threads
         shapes = shape if isinstance(shape, Mapping) else {runtime.inputs[0].name: shape}
         self._names = list(shapes)
-        self._places, self._input_shapes = _bound(model, runtime.inputs, shapes)
+        # For each of the graph's inputs, the place of its features and the shape to give them.
+        self._bound = _bound(model, runtime.inputs, shapes)
         self._answer, self._explanations = _answer(model, runtime.outputs, task.explanations)
         self.n_classes = runtime.outputs[self._answer].size
         self.takes_batches = all(tensor.shape[0] is None for tensor in runtime.inputs)
-        self._task, self._meaning = task, output
+        self._to_probabilities = task.activation(output)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """What the file takes of each of the model's inputs, in their order."""
-        return tuple(self._input_shapes[self._places.index(n)] for n in range(len(self._places)))
+        return tuple(shape for _, shape in sorted(self._bound))
 
     def run(self, *features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify one window.
@@ -150,7 +151,7 @@ class Engine:
                 f"{len(self._names)} ({', '.join(self._names)}); missing: {missing}"
             )
         arrays = []
-        for place, shape in zip(self._places, self._input_shapes, strict=True):
+        for place, shape in self._bound:
             wanted = shape if n == 1 else (n, *shape[1:])
             try:
                 arrays.append(features[place].reshape(wanted))
@@ -163,7 +164,7 @@ class Engine:
         return arrays
 
     def _probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        result = self._task.probabilities(outputs, self._meaning)
+        result = self._to_probabilities(outputs)
         if not np.isfinite(result).all():
             raise EngineError(f"{self.name} returned NaN or infinity: {result.tolist()}")
         return result
@@ -207,8 +208,8 @@ def fitted(model: tuple[int | None, ...], features: tuple[int, ...]) -> tuple[in
 
 def _bound(
     model: ModelFile, inputs: Sequence[Tensor], shapes: Mapping[str, Shape]
-) -> tuple[list[int], tuple[Shape, ...]]:
-    """For each of the graph's inputs, the place of its features, and the shape to give them."""
+) -> list[tuple[int, Shape]]:
+    """For each of the graph's inputs, the place of its features and the shape to give them."""
     if len(inputs) != len(shapes):
         has, described = ", ".join(each.name for each in inputs), ", ".join(shapes)
         raise ModelError(
@@ -224,11 +225,10 @@ def _bound(
                 f"but they are said to be {', '.join(names)}"
             )
         places = [names.index(each.name) for each in inputs]
-    found = (
-        _input_shape(each, shapes[names[place]], model)
+    return [
+        (place, _input_shape(each, shapes[names[place]], model))
         for each, place in zip(inputs, places, strict=True)
-    )
-    return places, tuple(found)
+    ]
 
 
 def _input_shape(tensor: Tensor, features: Shape, model: ModelFile) -> Shape:

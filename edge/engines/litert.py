@@ -38,25 +38,27 @@ class LiteRT:
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{path}: {self.name} cannot load it ({one_line(error)})") from None
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
-        self.inputs, self.outputs = map(_tensors, (self._inputs, self._outputs))
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
+        self.inputs, self.outputs = map(_tensors, (inputs, outputs))
+        self._inputs = [(each["index"], each["dtype"], *each["quantization"]) for each in inputs]
+        self._outputs = [(each["index"], *each["quantization"]) for each in outputs]
 
     def infer(
         self, arrays: Sequence[NDArray[np.float32]], outputs: Sequence[int]
     ) -> list[NDArray[np.float32]]:
         """Run one input; quantize it and dequantize the output where the file asks for it."""
         try:
-            for tensor, features in zip(self._inputs, arrays, strict=True):
-                values = quantize(features, tensor["dtype"], *tensor["quantization"])
-                self._interpreter.set_tensor(tensor["index"], values)
+            for (index, *stored), features in zip(self._inputs, arrays, strict=True):
+                self._interpreter.set_tensor(index, quantize(features, *stored))
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self.name} failed: {one_line(error)}") from None
         found = []
-        for tensor in (self._outputs[number] for number in outputs):
-            output = self._interpreter.get_tensor(tensor["index"])
-            found.append(dequantize(output, *tensor["quantization"]).reshape(-1))
+        for number in outputs:
+            index, scale, zero_point = self._outputs[number]
+            output = self._interpreter.get_tensor(index)
+            found.append(dequantize(output, scale, zero_point).reshape(-1))
         return found
 
 

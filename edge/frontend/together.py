@@ -23,16 +23,11 @@ class FrontEnds:
 
     def __init__(self, specs: Sequence[FrontEndSpec], *, hop: int | None = None) -> None:
         self._all = [FrontEnd(spec, hop=hop) for spec in specs]
-        self._first = self._all[0]
+        self.first = self._all[0]  # whose samples, and whether a window is ready, are those of all
 
     def __call__(self, samples: ArrayLike) -> Features:
         """Features of one window [shape=(window_samples,)]; see `FrontEnd.__call__`."""
-        return tuple(each(samples) for each in self._all)
-
-    @property
-    def sample_rate(self) -> int:
-        """Of the samples, Hz."""
-        return self._first.spec.sample_rate
+        return tuple([each(samples) for each in self._all])
 
     def reset(self) -> None:
         """Forget the stream: the next sample accepted is its first."""
@@ -44,24 +39,9 @@ class FrontEnds:
         for each in self._all:
             each.accept(samples)
 
-    @property
-    def ready(self) -> bool:
-        """Whether a window is complete."""
-        return self._first.ready
-
-    @property
-    def start(self) -> int:
-        """Position in the stream of the first sample of the window given last."""
-        return self._first.start
-
-    @property
-    def samples(self) -> NDArray[np.float32]:
-        """The samples of the window given last: a read-only view, valid until the next one."""
-        return self._first.samples
-
     def window(self) -> Features:
         """Features of the next window of the stream; see `FrontEnd.window`."""
-        return tuple(each.window() for each in self._all)
+        return tuple([each.window() for each in self._all])
 
     def newest_window(self) -> tuple[Features, int]:
         """Features of the newest window, and how many are left out; see `FrontEnd`."""

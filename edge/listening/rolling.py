@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge_genre.audio.resample import Resampler
 from edge_genre.audio.source import Source
 from edge_genre.errors import AudioError
-from edge_genre.frontend import FrontEndSpec, check_samples
+from edge_genre.frontend import FrontEnd, FrontEndSpec, check_samples
 from edge_genre.frontend.together import Features, FrontEnds
 from edge_genre.results import level_dbfs
 
@@ -84,7 +84,7 @@ class Rolling:
         self._source = source
         self._spec = spec = specs[0]  # its window is that of all
         self._hop = hop
-        self._front_end = FrontEnds(specs, hop=hop)
+        self._front_ends = FrontEnds(specs, hop=hop)
         self._resampler = Resampler(source.rate, spec.sample_rate)
         self._meter = _Meter(source)
         self._received = self._dropped = self._accepted = 0
@@ -94,10 +94,11 @@ class Rolling:
 
     def accept(self, block: NDArray[np.float32]) -> Iterator[Window]:
         """Take the source's next block; yield the windows that it completes."""
-        source, front_end, meter = self._source, self._front_end, self._meter
+        source, front_ends, meter = self._source, self._front_ends, self._meter
+        first = front_ends.first
         meter.start()
         if source.dropped - self._dropped > GAP_SECONDS * source.rate:
-            front_end.reset()
+            front_ends.reset()
             self._resampler.reset()
             meter.begin_at(self._received)
             self._accepted, self._next_end = 0, self._size
@@ -106,32 +107,33 @@ class Rolling:
         check_samples(block, offset=self._received, rate=source.rate)
         self._received += len(block)
         samples = self._resampler.process(block)
-        front_end.accept(samples)
+        front_ends.accept(samples)
         self._accepted += len(samples)
-        while front_end.ready:
+        while first.ready:
             is_late = self._accepted - self._next_end > self._tolerated
-            features, late = front_end.newest_window() if is_late else (front_end.window(), 0)
-            self._next_end = front_end.start + self._size + self._hop
-            yield meter.window(front_end, features, late=late)
+            features, late = front_ends.newest_window() if is_late else (front_ends.window(), 0)
+            self._next_end = first.start + self._size + self._hop
+            yield meter.window(first, features, late=late)
             meter.start()
         meter.stop()
 
     def finish(self) -> Iterator[Window]:
         """Yield the windows of what is left, now that the source has ended."""
-        source, front_end, meter = self._source, self._front_end, self._meter
+        source, front_ends, meter = self._source, self._front_ends, self._meter
+        first = front_ends.first
         received = self._received
         if received < min(MIN_SECONDS, self._spec.window_seconds) * source.rate:
             length = f"only {received / source.rate:.3f} s of audio" if received else "no samples"
             raise AudioError(f"holds {length}, expected {MIN_SECONDS} s at least")
         meter.start()
-        front_end.accept(self._resampler.flush())
-        while front_end.ready:
-            yield meter.window(front_end, front_end.window())
+        front_ends.accept(self._resampler.flush())
+        while first.ready:
+            yield meter.window(first, front_ends.window())
             meter.start()
-        last = front_end.last_window()
+        last = front_ends.last_window()
         if last is not None:
             features, zeros = last
-            yield meter.window(front_end, features, zeros=zeros)
+            yield meter.window(first, features, zeros=zeros)
 
 
 class _Meter:
@@ -155,7 +157,7 @@ class _Meter:
 
     def window(
         self,
-        front_end: FrontEnds,
+        front_end: FrontEnd,
         features: Features,
         *,
         zeros: int = 0,
@@ -165,7 +167,7 @@ class _Meter:
 
         ``zeros`` of its samples are padding, and ``late`` windows before it were left out.
         """
-        rate = front_end.sample_rate
+        rate = front_end.spec.sample_rate
         samples = front_end.samples[: len(front_end.samples) - zeros]
         level = level_dbfs(samples)
         self.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,8 +108,15 @@ def run_original(
     explain = described.info.task.explanations
     step = RunSource(opening, names, len(labels), explain, str(paths[0]), str(outputs))
     facts = required(source, children.run(step))
+    own = [each.name for each in facts.inputs]
+    if isinstance(options.front_end, Mapping) and set(own) != set(names):
+        # Of several inputs that was found out before the model ran; a single one ran all the same.
+        raise ConversionError(
+            f"{source}: --frontend is of the input {', '.join(names)}, but the model's is "
+            f"{', '.join(own)}"
+        )
     # From here on all is in the model's own order.
-    order = matched([each.name for each in facts.inputs], names)
+    order = matched(own, names)
     if order != sorted(order):
         for path, each in zip(paths, (windows, calibration), strict=True):
             save(path, [each.features[index] for index in order])

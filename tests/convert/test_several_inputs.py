@@ -306,3 +306,15 @@ def test_logits_of_labels_on_their_own(windows: Path, tmp_path: Path) -> None:
         rows = np.stack([classifier.run(*(given[name][n] for name in SPECS)) for n in range(20)])
         atol = 1e-5 if result.quantization == "fp32" else 0.1
         np.testing.assert_allclose(rows, 1 / (1 + np.exp(-logits[:20])), atol=atol)
+
+
+def test_the_name_of_an_only_input(tmp_path: Path) -> None:
+    source = keras.Input(MEL.shape, name="mel")
+    mean = layers.GlobalAveragePooling1D()(source)
+    model = keras.Model(source, layers.Dense(len(LABELS), activation="softmax")(mean))
+    model.save(tmp_path / "one.keras")
+    common = {"labels": LABELS, "quantize": ("fp32",), "output": tmp_path}
+    with pytest.raises(ConversionError, match="of the input levels, but the model's is mel"):
+        convert(tmp_path / "one.keras", front_end={"levels": MEL}, **common)
+    (result,) = convert(tmp_path / "one.keras", front_end={"mel": MEL}, **common).results
+    assert result.status == "kept"

@@ -9,7 +9,6 @@ import librosa
 import numpy as np
 import pytest
 import scipy.signal
-import torch
 from hypothesis import given, settings
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler, minmax_scale, scale
@@ -19,6 +18,7 @@ from edge_genre.frontend import FrontEnd, FrontEndSpec
 from edge_genre.frontend.framed import Framed
 from edge_genre.frontend.spectrum import PowerSpectrum
 from tests.support.front_ends import list_of_numbers, specs
+from tests.support.requirements import require_package
 from tests.support.signals import music
 
 RATE, SECONDS = 22_050, 3
@@ -65,6 +65,7 @@ def test_short_windows_are_those_of_pytorch(win_length: int) -> None:
     spectrum.samples[:] = SAMPLES
     spectrum.pad()
     found = spectrum.power([range(20)])
+    torch = require_package("torch")
     expected = torch.stft(
         torch.from_numpy(SAMPLES.astype(np.float64)), 512, 160, win_length,
         torch.hann_window(win_length, dtype=torch.float64), return_complex=True,

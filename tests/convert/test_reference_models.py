@@ -317,7 +317,9 @@ def _published(n_frames: int, clips: Path, spec: FrontEndSpec, path: Path) -> Pa
 @pytest.mark.parametrize(
     ("n_frames", "spec", "limits"),
     [
-        (130, FrontEndSpec(), {"dynamic": 420, "int8": 420}),
+        # A third of 1,263 kB in float. Which layers compute in 8 bits depends on the processor, and
+        # with it some kB.
+        (130, FrontEndSpec(), {"dynamic": 440, "int8": 440}),
         (1292, FrontEndSpec.preset("songnet"), {"dynamic": 440}),
     ],
 )

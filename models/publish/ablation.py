@@ -20,8 +20,9 @@ from rich.console import Console
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.publish.measured import Ablation, Measured
 from edge_genre.models.train.augment import Augmentation
-from edge_genre.models.train.metrics import Step, write_json
 from edge_genre.models.train.recipes import RECIPES, Recipe
+from edge_genre.models.train.records import write_json
+from edge_genre.models.train.scores import Step
 from edge_genre.models.train.training import train
 
 # Of an augmentation: what is switched off, and by which values.

@@ -30,9 +30,9 @@ from edge_genre.models.train.metrics import (
     LabelMetrics,
     Metrics,
     RunMetrics,
-    Score,
 )
 from edge_genre.models.train.objectives import OBJECTIVES
+from edge_genre.models.train.scores import Score
 
 CARD_FILE = "README.md"
 

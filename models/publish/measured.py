@@ -9,12 +9,8 @@ from typing import Any, Self
 
 from edge_genre.host.record import Record
 from edge_genre.models.train.baselines import ArtistEffect
-from edge_genre.models.train.metrics import (
-    Score,
-    Step,
-    read_json,
-    write_json,
-)
+from edge_genre.models.train.records import read_json, write_json
+from edge_genre.models.train.scores import Score, Step
 
 MEASURED_FILE = "measured.json"
 

@@ -17,7 +17,7 @@ from edge_genre.errors import DataError
 from edge_genre.host.record import Record
 from edge_genre.models.data.corpus import Tracks
 from edge_genre.models.data.dataset import Data
-from edge_genre.models.train.metrics import Score
+from edge_genre.models.train.scores import Score
 
 _HOW_ARTISTS = """\
 A linear SVM on statistics of windows, trained twice: with artists apart, and on parts of the same

@@ -22,14 +22,11 @@ from edge_genre.models.train.metrics import (
     FoundLabel,
     LabelMetrics,
     Metrics,
-    RankingStep,
     RunMetrics,
-    Step,
     Thresholds,
-    rank,
     recognised,
-    score,
 )
+from edge_genre.models.train.scores import RankingStep, Step, rank, score
 from edge_genre.models.train.temperature import (
     calibrate_confidence,
     fit_temperature_of_labels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_genre.models.train.metrics import RankingStep, Step
+from edge_genre.models.train.scores import RankingStep, Step
 
 
 def plot_history(steps: Sequence[Step | RankingStep], path: Path) -> None:

@@ -25,18 +25,13 @@ from edge_genre.host.files import writing
 from edge_genre.model.file import require_labels
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.train.batches import training_batches
-from edge_genre.models.train.metrics import (
-    History,
-    Initial,
-    RankingStep,
-    RunMetrics,
-    Step,
-    read_json,
-    write_json,
-)
+from edge_genre.models.train.history import History
+from edge_genre.models.train.metrics import Initial, RunMetrics
 from edge_genre.models.train.objectives import OBJECTIVES, Fitted
 from edge_genre.models.train.plots import plot_history
 from edge_genre.models.train.recipes import Recipe
+from edge_genre.models.train.records import read_json, write_json
+from edge_genre.models.train.scores import RankingStep, Step
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from edge_genre.frontend import FrontEndSpec
 from edge_genre.models.data.dataset import Data
 from edge_genre.models.data.grouping import grouped_split
 from edge_genre.models.train.batches import training_batch
-from edge_genre.models.train.metrics import LabelMetrics, rank
+from edge_genre.models.train.metrics import LabelMetrics
 from edge_genre.models.train.objectives import OBJECTIVES
 from edge_genre.models.train.recipes import RECIPES
+from edge_genre.models.train.scores import rank
 from edge_genre.models.train.temperature import fit_temperature_of_labels, tempered_labels
 from edge_genre.task import Task
 from tests.support.command_line import run

@@ -8,15 +8,9 @@ import pytest
 
 from edge_genre.benchmarks.accuracy.evaluation import tracks_of_windows
 from edge_genre.errors import DataError
-from edge_genre.models.train.metrics import (
-    History,
-    Metrics,
-    Recognised,
-    Score,
-    Step,
-    recognised,
-    score,
-)
+from edge_genre.models.train.history import History
+from edge_genre.models.train.metrics import Metrics, Recognised, recognised
+from edge_genre.models.train.scores import Score, Step, score
 
 MODELS = Path(__file__).parents[3] / "models"
 

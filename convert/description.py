@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_genre.convert.meaning import Meaning
 from edge_genre.convert.options import ConversionOptions
+from edge_genre.convert.outputs.meaning import Meaning
 from edge_genre.convert.tflite.metadata import check_metadata
 from edge_genre.errors import ConversionError, ModelError
 from edge_genre.model.file import ModelInfo, read

@@ -7,8 +7,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from edge_genre.convert.conversion import Conversion
-from edge_genre.convert.edges import edges
 from edge_genre.convert.isolation import Outcome
+from edge_genre.convert.outputs.edges import edges
 from edge_genre.convert.steps import FindDrift, Made, Opening, QuantizeONNX, WriteONNX, WriteTFLite
 
 

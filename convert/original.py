@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edge_genre.convert.description import Description
 from edge_genre.convert.isolation import Children, Outcome
-from edge_genre.convert.meaning import Meaning, meaning
 from edge_genre.convert.options import ConversionOptions
+from edge_genre.convert.outputs.meaning import Meaning, meaning
 from edge_genre.convert.steps import Describe, ModelFacts, Opening, RunSource
 from edge_genre.convert.tensors import TensorSpec, matched, save
 from edge_genre.convert.verify.windows import UNKNOWN, load_windows

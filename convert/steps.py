@@ -35,8 +35,8 @@ class ModelFacts(Record):
     Parameters
     ----------
     outputs : those that its files keep, the answer first, if it was run
-    activation : what the answer is made by, see `edge_genre.convert.activations`, if it could be
-        probabilities
+    activation : what the answer is made by, if it could be probabilities; see
+        `edge_genre.convert.outputs.activations`
     notes : what a user should know of them
     """
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from edge_genre.convert import isolation, steps
 from edge_genre.convert.isolation import answer
-from edge_genre.convert.meaning import may_be_probabilities
-from edge_genre.convert.outputs import Chosen, choose
+from edge_genre.convert.outputs.answer import Chosen, choose
+from edge_genre.convert.outputs.meaning import may_be_probabilities
 from edge_genre.convert.sources import TrainedModel, open_model
 from edge_genre.convert.tensors import Arrays, TensorSpec, load, matched, reshaped
 from edge_genre.engines import Engine

@@ -17,7 +17,7 @@ from edge_genre.convert.c.micro import (
     smallest_arena,
 )
 from edge_genre.convert.c.tables import c_tables
-from edge_genre.convert.edges import edges
+from edge_genre.convert.outputs.edges import edges
 from edge_genre.convert.tflite.flatbuffer import parse, schema
 from edge_genre.convert.verify.graph_facts import multiply_accumulates
 from edge_genre.engines.tensor import bare_name

@@ -69,7 +69,7 @@ class TrainedModel(Protocol):
         """
 
     def activation(self) -> str | None:
-        """What its first output is made by; see `edge_genre.convert.activations`."""
+        """What its first output is made by; see `edge_genre.convert.outputs.activations`."""
 
     def tflite(
         self,

@@ -19,8 +19,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 import edge_genre.models.networks.songnet  # noqa: F401 - registers SongNet's layers
-from edge_genre.convert.activations import of_function
 from edge_genre.convert.batches import Outputs, in_batches
+from edge_genre.convert.outputs.activations import of_function
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import TensorSpec, with_lengths

@@ -12,9 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper
 
-from edge_genre.convert.activations import of_onnx
 from edge_genre.convert.batches import Outputs, in_batches
 from edge_genre.convert.onnx.graph import input_values, keep_outputs
+from edge_genre.convert.outputs.activations import of_onnx
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import TensorSpec, with_lengths
 from edge_genre.errors import ConversionError, one_line

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_genre.convert.activations import of_onnx
 from edge_genre.convert.batches import Outputs, in_batches
+from edge_genre.convert.outputs.activations import of_onnx
 from edge_genre.convert.sources.python_file import classes, run_file
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import (

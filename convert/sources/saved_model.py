@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from edge_genre.convert.activations import of_function
 from edge_genre.convert.batches import Outputs, in_batches
+from edge_genre.convert.outputs.activations import of_function
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import INPUT, OUTPUT, TensorSpec, names_in_files, with_lengths
 from edge_genre.errors import ConversionError, one_line

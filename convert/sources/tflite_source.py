@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.activations import of_tflite
 from edge_genre.convert.batches import Outputs, in_batches
+from edge_genre.convert.outputs.activations import of_tflite
 from edge_genre.convert.sources.versions import versions
 from edge_genre.convert.tensors import Arrays, TensorSpec
 from edge_genre.convert.tflite.flatbuffer import (

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edge_genre.convert.activations import LOG_SOFTMAX, SIGMOID, SOFTMAX
-from edge_genre.convert.meaning import MULTI, SINGLE, meaning
+from edge_genre.convert.outputs.activations import LOG_SOFTMAX, SIGMOID, SOFTMAX
+from edge_genre.convert.outputs.meaning import MULTI, SINGLE, meaning
 from edge_genre.errors import ConversionError
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (50, 5)).astype(np.float32)

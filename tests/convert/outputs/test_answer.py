@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_genre.convert.outputs import choose
+from edge_genre.convert.outputs.answer import choose
 from edge_genre.errors import ConversionError
 
 OUTPUTS = {

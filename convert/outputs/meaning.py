@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_genre.convert.activations import SIGMOID, SOFTMAX
+from edge_genre.convert.outputs.activations import SIGMOID, SOFTMAX
 from edge_genre.errors import ConversionError
 
 SINGLE, MULTI = "single_label", "multi_label"  # kinds of `edge_genre.task`
@@ -48,7 +48,8 @@ def meaning(
     Parameters
     ----------
     rows : outputs for windows [shape=(windows, labels)]
-    activation : the graph's last operator, one of `edge_genre.convert.activations`, where it says
+    activation : the graph's last operator, where it says; one of
+        `edge_genre.convert.outputs.activations`
     output, kind : what they are said to be
 
     Raises

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from keras import layers, ops
 
-from edge_genre.convert.activations import of_tflite
+from edge_genre.convert.outputs.activations import of_tflite
 from edge_genre.convert.sources import open_model
 from edge_genre.convert.tensors import one_input
 from edge_genre.convert.tflite.writer import keras_to_tflite

@@ -41,7 +41,7 @@ class FrontEnds:
 
     def window(self) -> Features:
         """Features of the next window of the stream; see `FrontEnd.window`."""
-        return tuple([each.window() for each in self._all])
+        return tuple(map(FrontEnd.window, self._all))
 
     def newest_window(self) -> tuple[Features, int]:
         """Features of the newest window, and how many are left out; see `FrontEnd`."""
